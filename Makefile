@@ -1,0 +1,76 @@
+# The verbs of this project; CI calls the same. `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+BIN := .venv/bin
+RUN_EXTRAS := hub,services,notebook
+DEV_EXTRAS := $(RUN_EXTRAS),dev,docs
+DECLARED := pyproject.toml constraints.txt tools/bootstrap
+STATE := demo-state
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH):/usr/sbin:/sbin
+
+.PHONY: help
+help: ## Show the verbs
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+
+.PHONY: demo
+demo: bubblewrap .venv/ready-run node_modules/ready ## Run the product on this machine, at PORT (8000); Ctrl-C ends it
+	@exec jupyterhub-collab demo --state $(STATE)
+
+.PHONY: demo-clean
+demo-clean: ## Remove all that the demo kept
+	@rm -rf $(STATE)
+
+.PHONY: demo-check
+demo-check: bubblewrap browser .venv/ready-dev node_modules/ready ## Start the demo, walk the main job by API and browser, stop it
+	@exec pytest tests/demo tests/browser/test_main_job.py
+
+.PHONY: test
+test: bubblewrap browser postgresql .venv/ready-dev node_modules/ready ## Run the tests (about 15 minutes)
+	@exec pytest -m 'not long'
+
+.PHONY: test-long
+test-long: bubblewrap browser postgresql .venv/ready-dev node_modules/ready ## Run the counted tests: races, kills, random requests
+	@exec pytest -m long --timeout 0 --capture=no
+
+.PHONY: bench
+bench: bubblewrap browser postgresql .venv/ready-dev node_modules/ready ## Measure; BENCH=name for one figure
+	@exec python -m tests.bench $(BENCH)
+
+.PHONY: lint
+lint: .venv/ready-dev ## Check style, types and the direction of imports
+	ruff check --output-format concise
+	ruff format --check
+	mypy
+	lint-imports --no-cache
+
+.PHONY: docs
+docs: .venv/ready-dev ## Build the manual into docs/_build/html
+	sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
+.PHONY: constraints
+constraints: .venv/ready-dev ## Pin the newest versions of everything
+	uv pip compile pyproject.toml tools/requirements.in --all-extras --universal --python-version 3.11 \
+		--upgrade --no-header --no-annotate --quiet --output-file constraints.txt
+
+# What the verbs stand on. A stamp stands for what was installed from the files behind it.
+
+.PHONY: bubblewrap browser postgresql
+bubblewrap postgresql:
+	@tools/bootstrap system $@
+browser:
+	@tools/bootstrap system chromium
+
+.venv/ready-run: $(DECLARED)
+	@tools/bootstrap venv $(RUN_EXTRAS)
+	@touch $@
+
+.venv/ready-dev: $(DECLARED)
+	@tools/bootstrap venv $(DEV_EXTRAS)
+	@touch .venv/ready-run $@
+
+node_modules/ready: package.json package-lock.json | .venv/ready-run
+	@tools/bootstrap modules
+	@touch $@
