@@ -1,0 +1,49 @@
+"""Translates between audit events and their table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .models import Event, EventPage
+from .schema import EventRow
+
+
+class AuditStore:
+    """Audit events in one session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(
+        self, at: datetime, actor: str, action: str, target: str, project: str | None, detail: dict[str, Any]
+    ) -> None:
+        """Write one event."""
+        await self._session.execute(
+            insert(EventRow).values(at=at, actor=actor, action=action, target=target, project=project, detail=detail)
+        )
+
+    async def page(  # noqa: PLR0913 - each is one column of the search
+        self,
+        *,
+        project: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        before: int | None = None,
+        limit: int,
+    ) -> EventPage:
+        """Return events that match all that is given, newest first."""
+        query = select(EventRow).order_by(EventRow.id.desc()).limit(limit + 1)
+        wanted = {EventRow.project: project, EventRow.actor: actor, EventRow.action: action, EventRow.target: target}
+        for column, value in wanted.items():
+            if value:
+                query = query.where(column == value)
+        if before is not None:
+            query = query.where(EventRow.id < before)
+        rows = (await self._session.scalars(query)).all()
+        items = [Event.model_validate(row, from_attributes=True) for row in rows[:limit]]
+        return EventPage(items=items, next=items[-1].id if len(rows) > limit else None)

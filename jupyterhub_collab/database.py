@@ -1,0 +1,122 @@
+"""The core's database: one engine, and two kinds of session.
+
+A *read* sees one state and changes nothing. A *write* holds the lock from its first statement (``BEGIN IMMEDIATE`` on
+SQLite; on PostgreSQL the caller locks the project's row), checks its rules under it, awaits nothing but the database, and
+is retried as a whole. Read-then-write without the lock loses rules silently: two leads who demote each other at once
+both see the other as lead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from .errors import BusyError
+
+TRIES: Final = 5
+_WRITE: Final = "jupyterhub_collab_write"
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected
+_RETRY_STATES: Final = frozenset({"40001", "40P01"})
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class UsesDatabase(Protocol):
+    """What `reads` and `writes` need of a service."""
+
+    _database: Database
+
+
+S = TypeVar("S", bound=UsesDatabase)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves; the driver would say it too late
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=5000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _may_retry(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _RETRY_STATES or "database is locked" in str(error.orig)
+
+
+class Database:
+    """The core's database."""
+
+    def __init__(self, url: str, *, pool_size: int = 5) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": pool_size, "pool_pre_ping": True}
+        self.engine = create_async_engine(self.url, **options)
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        self._writer = self.engine.execution_options(**{_WRITE: True})
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.engine.dispose()
+
+    async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run work in a session whose changes are thrown away."""
+        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
+            return await work(session)
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run work in one transaction and commit it; run it again as a whole where the database asks for that.
+
+        Raises
+        ------
+        BusyError
+            After five tries. Nothing was saved.
+        """
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with AsyncSession(self._writer, expire_on_commit=False) as session, session.begin():
+                    return await work(session)
+            except DBAPIError as error:
+                if not _may_retry(error):
+                    raise
+                if attempt == TRIES:
+                    raise BusyError from error
+            await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter, not a secret
+        raise AssertionError
+
+
+def reads(
+    method: Callable[Concatenate[S, AsyncSession, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Awaitable[T]]:
+    """Give a service's method a read session as its first argument."""
+
+    @functools.wraps(method)
+    async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._database.read(lambda session: method(self, session, *args, **kwargs))
+
+    return wrapper
+
+
+def writes(
+    method: Callable[Concatenate[S, AsyncSession, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Awaitable[T]]:
+    """Give a service's method a write session as its first argument; the method may run more than once."""
+
+    @functools.wraps(method)
+    async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._database.write(lambda session: method(self, session, *args, **kwargs))
+
+    return wrapper

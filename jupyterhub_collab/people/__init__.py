@@ -1,0 +1,1 @@
+"""Persons and the identity groups that they are in."""

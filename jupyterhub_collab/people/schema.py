@@ -1,0 +1,63 @@
+"""Tables of persons and identity groups."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from jupyterhub_collab.tables import Table, UtcDateTime, Word
+
+from .models import Kind
+
+
+class PersonRow(Table):
+    """A person. The account name is the key: it stands in paths, pages and events."""
+
+    __tablename__ = "persons"
+
+    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    display_name: Mapped[str] = mapped_column(String(255), default="")
+    # Lower-case copy that people search looks at: the index of a LIKE 'abc%' must not depend on the locale
+    search_name: Mapped[str] = mapped_column(String(255))
+    search_display_name: Mapped[str] = mapped_column(String(255), default="")
+    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    first_seen: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_seen: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index(None, "search_name", postgresql_ops={"search_name": "text_pattern_ops"}),
+        Index(None, "search_display_name", postgresql_ops={"search_display_name": "text_pattern_ops"}),
+    )
+
+
+class PersonGroupRow(Table):
+    """A person in an identity group."""
+
+    __tablename__ = "person_groups"
+
+    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("persons.name", ondelete="CASCADE"), primary_key=True)
+
+    __table_args__ = (Index(None, "person", "group_name"),)
+
+
+class GroupLossRow(Table):
+    """A person who left a group at a login or refresh, kept for an hour: many at once mean a broken claim."""
+
+    __tablename__ = "group_losses"
+
+    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
+    person: Mapped[str] = mapped_column(String(255), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class GroupPauseRow(Table):
+    """A group whose losses are not applied until the operator says so."""
+
+    __tablename__ = "group_pauses"
+
+    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(Text)

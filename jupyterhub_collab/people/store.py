@@ -1,0 +1,155 @@
+"""Translates between persons and their tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
+from .schema import GroupLossRow, GroupPauseRow, PersonGroupRow, PersonRow
+
+
+def starts_with(text: str) -> str:
+    """Return the LIKE pattern, escaped by a backslash, of what starts with a text."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+
+
+class PeopleStore:
+    """Persons in one session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, name: str) -> Person | None:
+        """Return a person with their groups."""
+        row = await self._session.get(PersonRow, name)
+        if row is None:
+            return None
+        return Person.model_validate(
+            {**{k: getattr(row, k) for k in ("name", "display_name", "kind", "first_seen", "last_seen")},
+             "groups": await self.groups(name)}
+        )
+
+    async def exists(self, name: str) -> bool:
+        """Tell whether there is a person with this name."""
+        return await self._session.scalar(select(PersonRow.name).where(PersonRow.name == name)) is not None
+
+    async def groups(self, name: str) -> frozenset[str]:
+        """Return the identity groups that a person is in."""
+        query = select(PersonGroupRow.group).where(PersonGroupRow.person == name)
+        return frozenset(await self._session.scalars(query))
+
+    async def upsert(self, name: str, display_name: str, kind: Kind, now: datetime) -> bool:
+        """Write a person, in one statement so that two logins at once agree; return whether they are new."""
+        new = not await self.exists(name)
+        dialect = self._session.get_bind().dialect.name
+        make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+        values = {
+            "display_name": display_name,
+            "search_display_name": display_name.lower(),
+            "last_seen": now,
+        }
+        statement = make(PersonRow).values(name=name, search_name=name.lower(), kind=kind, first_seen=now, **values)
+        await self._session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+        # Every later statement about this person waits here for other logins of the same person
+        await self._session.execute(select(PersonRow.name).where(PersonRow.name == name).with_for_update())
+        return new
+
+    async def add_groups(self, name: str, groups: frozenset[str]) -> None:
+        """Put a person into groups that they are not in."""
+        if groups:
+            rows = [{"group": group, "person": name} for group in sorted(groups)]
+            await self._session.execute(insert(PersonGroupRow), rows)
+
+    async def remove_group(self, name: str, group: str) -> None:
+        """Take a person out of a group."""
+        await self._session.execute(
+            delete(PersonGroupRow).where(PersonGroupRow.person == name, PersonGroupRow.group == group)
+        )
+
+    async def count_losses(self, group: str, person: str, now: datetime, since: datetime) -> int:
+        """Note that a person leaves a group; return how many persons left it since then."""
+        await self._session.execute(delete(GroupLossRow).where(GroupLossRow.group == group, GroupLossRow.at < since))
+        seen = update(GroupLossRow).where(GroupLossRow.group == group, GroupLossRow.person == person).values(at=now)
+        if (await self._session.execute(seen)).rowcount == 0:  # type: ignore[attr-defined]
+            await self._session.execute(insert(GroupLossRow).values(group=group, person=person, at=now))
+        return await self._session.scalar(select(func.count()).where(GroupLossRow.group == group)) or 0
+
+    async def is_paused(self, group: str) -> bool:
+        """Tell whether losses of a group are paused."""
+        return await self._session.get(GroupPauseRow, group) is not None
+
+    async def pause(self, group: str, now: datetime, reason: str) -> None:
+        """Pause the losses of a group."""
+        await self._session.execute(insert(GroupPauseRow).values(group=group, since=now, reason=reason))
+
+    async def resume(self, group: str) -> bool:
+        """Apply losses of a group again; return whether they were paused."""
+        await self._session.execute(delete(GroupLossRow).where(GroupLossRow.group == group))
+        result = await self._session.execute(delete(GroupPauseRow).where(GroupPauseRow.group == group))
+        return bool(result.rowcount)  # type: ignore[attr-defined]
+
+    async def pauses(self) -> list[GroupPause]:
+        """Return the groups whose losses are paused."""
+        rows = await self._session.scalars(select(GroupPauseRow).order_by(GroupPauseRow.group))
+        return [GroupPause.model_validate(row, from_attributes=True) for row in rows]
+
+    async def search(self, text: str, *, exact: bool, limit: int) -> list[FoundPerson]:
+        """Return real accounts whose account name or display name starts with (or is) a text."""
+        text = text.lower()
+        pattern = starts_with(text)
+        if exact:
+            match = PersonRow.search_name == text
+        else:
+            match = or_(
+                PersonRow.search_name.like(pattern, escape="\\"),
+                PersonRow.search_display_name.like(pattern, escape="\\"),
+            )
+        query = (
+            select(PersonRow.name, PersonRow.display_name)
+            .where(match, PersonRow.kind == Kind.PERSON)
+            .order_by(PersonRow.search_name)
+            .limit(limit)
+        )
+        return [FoundPerson(name=row.name, display_name=row.display_name) for row in await self._session.execute(query)]
+
+    async def search_groups(self, text: str, limit: int) -> list[FoundGroup]:
+        """Return groups whose name starts with a text, and how many persons they have."""
+        query = (
+            select(PersonGroupRow.group, func.count())
+            .where(PersonGroupRow.group.like(starts_with(text), escape="\\"))
+            .group_by(PersonGroupRow.group)
+            .order_by(PersonGroupRow.group)
+            .limit(limit)
+        )
+        return [FoundGroup(group=group, people=people) for group, people in await self._session.execute(query)]
+
+    async def group_exists(self, group: str) -> bool:
+        """Tell whether anybody is in a group."""
+        query = select(PersonGroupRow.group).where(PersonGroupRow.group == group).limit(1)
+        return await self._session.scalar(query) is not None
+
+    async def page(self, after: str, limit: int, search: str = "") -> list[Person]:
+        """Return persons by name, those after a name, for the operator's page."""
+        query = select(PersonRow).where(PersonRow.name > after).order_by(PersonRow.name).limit(limit)
+        if search:
+            query = query.where(PersonRow.search_name.like(starts_with(search.lower()), escape="\\"))
+        rows = list(await self._session.scalars(query))
+        grouped: dict[str, set[str]] = {row.name: set() for row in rows}
+        groups = select(PersonGroupRow.person, PersonGroupRow.group).where(PersonGroupRow.person.in_(grouped))
+        for person, group in await self._session.execute(groups):
+            grouped[person].add(group)
+        return [
+            Person(
+                name=row.name,
+                display_name=row.display_name,
+                kind=row.kind,
+                groups=frozenset(grouped[row.name]),
+                first_seen=row.first_seen,
+                last_seen=row.last_seen,
+            )
+            for row in rows
+        ]

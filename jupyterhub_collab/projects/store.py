@@ -1,0 +1,203 @@
+"""Translates between projects and their tables."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyterhub_collab.access.models import Role, Visibility
+from jupyterhub_collab.access.service import roles_of
+from jupyterhub_collab.people.store import starts_with
+
+from .models import Project, ProjectState, ProjectSummary
+from .schema import PinRow, ProjectRow, ProjectWordRow, SlugRow
+from .words import words_of
+
+_SUMMARY = (
+    ProjectRow.slug,
+    ProjectRow.title,
+    ProjectRow.description,
+    ProjectRow.visibility,
+    ProjectRow.state,
+    ProjectRow.last_activity,
+    ProjectRow.size,
+)
+# Counting stops here: past it a page says "more than", since nobody reads on and the count would cost more with each row
+COUNTED = 100
+
+
+class ProjectStore:
+    """Projects in one session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, project: Project) -> None:
+        """Write a new project; its slug is given for ever.
+
+        Raises
+        ------
+        sqlalchemy.exc.IntegrityError
+            The slug was given before.
+        """
+        await self._session.execute(insert(SlugRow).values(slug=project.slug, given=project.created_at))
+        await self._session.execute(insert(ProjectRow).values(project.model_dump(exclude={"my_role"})))
+        await self._index(project)
+
+    async def save(self, slug: str, **changes: Any) -> None:
+        """Change columns of a project; what people can see of it gets a new version."""
+        await self._session.execute(
+            update(ProjectRow).where(ProjectRow.slug == slug).values(version=ProjectRow.version + 1, **changes)
+        )
+        if changes.keys() & {"title", "description", "readme"}:
+            row = await self._session.scalar(
+                select(ProjectRow).where(ProjectRow.slug == slug).execution_options(populate_existing=True)
+            )
+            await self._index(Project.model_validate(row, from_attributes=True))
+
+    async def set_size(self, slug: str, size: int) -> None:
+        """Note how many bytes a project folder has; no change that people make, so no new version."""
+        await self._session.execute(update(ProjectRow).where(ProjectRow.slug == slug).values(size=size))
+
+    async def touch(self, slug: str, now: datetime) -> None:
+        """Note that somebody works in a project."""
+        await self._session.execute(update(ProjectRow).where(ProjectRow.slug == slug).values(last_activity=now))
+
+    async def _index(self, project: Project) -> None:
+        await self._session.execute(delete(ProjectWordRow).where(ProjectWordRow.project == project.slug))
+        words = words_of(project.title, project.description, project.readme)
+        if words:
+            rows = [{"word": word, "project": project.slug} for word in sorted(words)]
+            await self._session.execute(insert(ProjectWordRow), rows)
+
+    async def purge(self, slug: str) -> None:
+        """Remove a project and all rows that hang on it; the slug stays given."""
+        await self._session.execute(delete(ProjectRow).where(ProjectRow.slug == slug))
+
+    async def count_created_by(self, person: str) -> int:
+        """Return how many projects a person made that are not deleted."""
+        query = select(func.count()).where(ProjectRow.created_by == person, ProjectRow.deleted_at.is_(None))
+        return await self._session.scalar(query) or 0
+
+    async def deleted_before(self, instant: datetime) -> list[str]:
+        """Return the projects that were deleted before an instant."""
+        query = select(ProjectRow.slug).where(ProjectRow.deleted_at.is_not(None), ProjectRow.deleted_at <= instant)
+        return list(await self._session.scalars(query))
+
+    async def mine(self, person: str, *, archived: bool) -> list[ProjectSummary]:
+        """Return every project of a person, last active first."""
+        roles = roles_of(person).subquery()
+        state = ProjectState.ARCHIVED if archived else ProjectState.ACTIVE
+        query = (
+            select(*_SUMMARY, roles.c.role)
+            .join(roles, roles.c.project == ProjectRow.slug)
+            .where(ProjectRow.deleted_at.is_(None), ProjectRow.state == state)
+            .order_by(ProjectRow.last_activity.desc(), ProjectRow.slug)
+        )
+        return [_summary(row) for row in await self._session.execute(query)]
+
+    async def directory(  # noqa: PLR0913 - each is one filter of the page
+        self,
+        person: str | None,
+        *,
+        search: str,
+        visibility: frozenset[Visibility],
+        mine: bool | None,
+        active_since: datetime | None,
+        by_title: bool,
+        after: tuple[str, str] | None,
+        limit: int,
+    ) -> list[ProjectSummary]:
+        """Return active projects that a person may find, with the person's role in them."""
+        query = self._found(person, search=search, visibility=visibility, mine=mine, active_since=active_since)
+        return [_summary(row) for row in await self._session.execute(_paged(query, by_title, after, limit))]
+
+    async def count_directory(
+        self,
+        person: str | None,
+        *,
+        search: str,
+        visibility: frozenset[Visibility],
+        mine: bool | None,
+        active_since: datetime | None,
+    ) -> int:
+        """Return how many projects `directory` has in all, counted up to one more than `COUNTED`."""
+        query = self._found(person, search=search, visibility=visibility, mine=mine, active_since=active_since)
+        return await self._session.scalar(select(func.count()).select_from(query.limit(COUNTED + 1).subquery())) or 0
+
+    def _found(
+        self,
+        person: str | None,
+        *,
+        search: str,
+        visibility: frozenset[Visibility],
+        mine: bool | None,
+        active_since: datetime | None,
+    ) -> Select[Any]:
+        query = select(*_SUMMARY).where(ProjectRow.deleted_at.is_(None), ProjectRow.state == ProjectState.ACTIVE)
+        seen: ColumnElement[bool] = ProjectRow.visibility.in_(visibility)
+        if person is None:
+            query = query.add_columns(literal(None).label("role")).where(seen)
+        else:
+            roles = roles_of(person).subquery()
+            query = query.add_columns(roles.c.role).outerjoin(roles, roles.c.project == ProjectRow.slug)
+            is_mine = roles.c.role.is_not(None)
+            query = query.where({True: is_mine, False: and_(seen, ~is_mine), None: or_(seen, is_mine)}[mine])
+        if active_since is not None:
+            query = query.where(ProjectRow.last_activity >= active_since)
+        for word in words_of(search):
+            has_word = select(ProjectWordRow.project).where(
+                ProjectWordRow.project == ProjectRow.slug,
+                ProjectWordRow.word.like(starts_with(word), escape="\\"),
+            )
+            query = query.where(has_word.exists())
+        return query
+
+    async def all(self, *, deleted: bool, after: str, search: str, limit: int) -> list[Project]:
+        """Return all projects by slug, or all deleted ones, for the operator."""
+        condition = ProjectRow.deleted_at.is_not(None) if deleted else ProjectRow.deleted_at.is_(None)
+        query = select(ProjectRow).where(condition, ProjectRow.slug > after).order_by(ProjectRow.slug).limit(limit)
+        if search:
+            query = query.where(ProjectRow.slug.like(starts_with(search.lower()), escape="\\"))
+        return [Project.model_validate(row, from_attributes=True) for row in await self._session.scalars(query)]
+
+    async def pins(self, person: str) -> frozenset[str]:
+        """Return the projects that a person pinned."""
+        return frozenset(await self._session.scalars(select(PinRow.project).where(PinRow.person == person)))
+
+    async def pin(self, person: str, slug: str) -> None:
+        """Pin a project."""
+        if await self._session.get(PinRow, (person, slug)) is None:
+            await self._session.execute(insert(PinRow).values(person=person, project=slug))
+
+    async def unpin(self, person: str, slug: str) -> None:
+        """Take a project out of a person's workspace."""
+        await self._session.execute(delete(PinRow).where(PinRow.person == person, PinRow.project == slug))
+
+
+def _summary(row: Any) -> ProjectSummary:
+    role = row.role if row.role is None or isinstance(row.role, Role) else Role.from_rank(row.role)
+    columns = {column.key: getattr(row, column.key) for column in _SUMMARY}
+    return ProjectSummary(my_role=role, **columns)
+
+
+def _paged(query: Select[Any], by_title: bool, after: tuple[str, str] | None, limit: int) -> Select[Any]:  # noqa: FBT001
+    """Order a query and cut it behind a cursor: the last row's value and slug."""
+    if by_title:
+        query = query.order_by(ProjectRow.title, ProjectRow.slug)
+    else:
+        query = query.order_by(ProjectRow.last_activity.desc(), ProjectRow.slug.desc())
+    if after is None:
+        return query.limit(limit)
+    value, slug = after
+    if by_title:
+        beyond = or_(ProjectRow.title > value, and_(ProjectRow.title == value, ProjectRow.slug > slug))
+    else:
+        instant = datetime.fromisoformat(value)
+        beyond = or_(
+            ProjectRow.last_activity < instant, and_(ProjectRow.last_activity == instant, ProjectRow.slug < slug)
+        )
+    return query.where(beyond).limit(limit)

@@ -1,0 +1,73 @@
+"""Tables of what running servers were granted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from jupyterhub_collab.tables import Table, UtcDateTime, Word
+from jupyterhub_collab.volumes.models import Mode
+
+
+class GrantRow(Table):
+    """A plan that was granted; open while its server may run."""
+
+    __tablename__ = "granted_plans"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    person: Mapped[str] = mapped_column(ForeignKey("persons.name", ondelete="CASCADE"))
+    server_name: Mapped[str] = mapped_column(String(30))
+    project: Mapped[str | None] = mapped_column(String(30))
+    environment: Mapped[str] = mapped_column(String(63))
+    resource_class: Mapped[str] = mapped_column(String(63))
+    plan: Mapped[dict[str, Any]] = mapped_column(JSON)
+    granted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    __table_args__ = (
+        Index(
+            "uq_granted_plans_open",
+            "person",
+            "server_name",
+            unique=True,
+            postgresql_where=text("ended_at IS NULL"),
+            sqlite_where=text("ended_at IS NULL"),
+        ),
+        Index(
+            "ix_granted_plans_open_project",
+            "project",
+            postgresql_where=text("ended_at IS NULL"),
+            sqlite_where=text("ended_at IS NULL"),
+        ),
+        Index(None, "person", "id"),
+        Index(None, "project", "person", "id"),
+    )
+
+
+class GrantedMountRow(Table):
+    """One reason for one mount of a granted plan: a path may be there through several projects."""
+
+    __tablename__ = "granted_mounts"
+
+    grant: Mapped[int] = mapped_column("grant_id", ForeignKey("granted_plans.id", ondelete="CASCADE"), primary_key=True)
+    path: Mapped[str] = mapped_column(String(300), primary_key=True)
+    project: Mapped[str] = mapped_column(String(30), primary_key=True)
+    data: Mapped[str | None] = mapped_column(String(63))
+    mode: Mapped[Mode] = mapped_column(Word(Mode))
+
+    __table_args__ = (Index(None, "project"),)
+
+
+class ServerStopRow(Table):
+    """A lead's wish that a project server which was granted before an instant ends."""
+
+    __tablename__ = "server_stops"
+
+    project: Mapped[str] = mapped_column(ForeignKey("projects.slug", ondelete="CASCADE"), primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("persons.name", ondelete="CASCADE"), primary_key=True)
+    up_to_grant: Mapped[int] = mapped_column(BigInteger)
+    asked_by: Mapped[str] = mapped_column(String(255))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

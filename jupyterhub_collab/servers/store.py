@@ -1,0 +1,131 @@
+"""Translates between granted plans and their tables, and finds those that hold too much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyterhub_collab.projects.models import Member
+from jupyterhub_collab.projects.schema import GroupGrantRow, MemberRow
+from jupyterhub_collab.people.schema import PersonGroupRow
+
+from .models import Grant, ServerPlan
+from .schema import GrantedMountRow, GrantRow, ServerStopRow
+
+
+def _grant(row: GrantRow) -> Grant:
+    return Grant(id=row.id, plan=ServerPlan.model_validate(row.plan), granted_at=row.granted_at)
+
+
+class ServerStore:
+    """Granted plans in one session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def add(self, plan: ServerPlan, now: datetime) -> Grant:
+        """Write a plan that is granted now. An open one of the same server is closed: its server is gone."""
+        await self.end(plan.person, plan.server_name, now)
+        statement = insert(GrantRow).values(
+            person=plan.person,
+            server_name=plan.server_name,
+            project=plan.project,
+            environment=plan.environment_name,
+            resource_class=plan.resource_class_name,
+            plan=plan.model_dump(mode="json"),
+            granted_at=now,
+        )
+        grant = (await self._session.execute(statement.returning(GrantRow.id))).scalar_one()
+        rows = [
+            {
+                "grant": grant,
+                "path": mount.path,
+                "project": project,
+                "data": mount.data,
+                "mode": mount.mode,
+            }
+            for mount in plan.mounts
+            for project in mount.projects
+        ]
+        if rows:
+            await self._session.execute(insert(GrantedMountRow), rows)
+        return Grant(id=grant, plan=plan, granted_at=now)
+
+    async def end(self, person: str, server_name: str, now: datetime) -> bool:
+        """Close the open grant of a server; return whether there was one."""
+        mine = (GrantRow.person == person, GrantRow.server_name == server_name, GrantRow.ended_at.is_(None))
+        result = await self._session.execute(update(GrantRow).where(*mine).values(ended_at=now))
+        return bool(result.rowcount)  # type: ignore[attr-defined]
+
+    async def open_of(self, person: str, server_name: str) -> Grant | None:
+        """Return the open grant of a server."""
+        mine = (GrantRow.person == person, GrantRow.server_name == server_name, GrantRow.ended_at.is_(None))
+        row = await self._session.scalar(select(GrantRow).where(*mine))
+        return _grant(row) if row else None
+
+    async def open_by(self, person: str) -> list[Grant]:
+        """Return the open grants of a person."""
+        query = select(GrantRow).where(GrantRow.person == person, GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
+        return [_grant(row) for row in await self._session.scalars(query)]
+
+    async def all_open(self) -> list[Grant]:
+        """Return every open grant."""
+        query = select(GrantRow).where(GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
+        return [_grant(row) for row in await self._session.scalars(query)]
+
+    async def open_in(self, slug: str) -> list[str]:
+        """Return who runs a project server of a project."""
+        query = select(GrantRow.person).where(GrantRow.project == slug, GrantRow.ended_at.is_(None))
+        return list(await self._session.scalars(query.order_by(GrantRow.person)))
+
+    async def count_open(self, slugs: Sequence[str] | None = None) -> dict[str, int]:
+        """Return how many project servers run, by project; the workspace servers are not in it."""
+        query = (
+            select(GrantRow.project, func.count())
+            .where(GrantRow.project.is_not(None), GrantRow.ended_at.is_(None))
+            .group_by(GrantRow.project)
+        )
+        if slugs is not None:
+            query = query.where(GrantRow.project.in_(slugs))
+        return {slug: count for slug, count in await self._session.execute(query) if slug is not None}
+
+    async def last_used(self, person: str) -> datetime | None:
+        """Return when a person's workspace server was last granted."""
+        query = select(func.max(GrantRow.granted_at)).where(GrantRow.person == person, GrantRow.server_name == "")
+        return await self._session.scalar(query)
+
+    async def with_servers(self, slug: str, members: list[Member]) -> list[Member]:
+        """Return members with when their server for a project started, and whether it is being stopped."""
+        names = [member.user for member in members]
+        query = select(GrantRow.person, GrantRow.granted_at).where(
+            GrantRow.project == slug, GrantRow.person.in_(names), GrantRow.ended_at.is_(None)
+        )
+        started = {person: at for person, at in await self._session.execute(query)}
+        return [member.model_copy(update={"server_started": started.get(member.user)}) for member in members]
+
+    async def leaving(self, slug: str) -> list[str]:
+        """Return who holds a mount of a project in an open grant without any role in it."""
+        own = select(MemberRow.person).where(MemberRow.project == slug, MemberRow.person == GrantRow.person)
+        grouped = (
+            select(PersonGroupRow.person)
+            .join(GroupGrantRow, GroupGrantRow.group == PersonGroupRow.group)
+            .where(GroupGrantRow.project == slug, PersonGroupRow.person == GrantRow.person)
+        )
+        query = (
+            select(GrantRow.person)
+            .join(GrantedMountRow, GrantedMountRow.grant == GrantRow.id)
+            .where(GrantedMountRow.project == slug, GrantRow.ended_at.is_(None), ~own.exists(), ~grouped.exists())
+        )
+        return list(await self._session.scalars(query.distinct().order_by(GrantRow.person)))
+
+    async def stop(self, slug: str, person: str, asked_by: str, now: datetime) -> None:
+        """Note that a person's project server, as it runs now, shall end."""
+        one = (ServerStopRow.project == slug, ServerStopRow.person == person)
+        await self._session.execute(delete(ServerStopRow).where(*one))
+        latest = select(func.max(GrantRow.id)).where(GrantRow.person == person).scalar_subquery()
+        await self._session.execute(
+            insert(ServerStopRow).values(project=slug, person=person, up_to_grant=latest, asked_by=asked_by, at=now)
+        )

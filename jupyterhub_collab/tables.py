@@ -1,0 +1,85 @@
+"""What all tables share: the metadata with its naming rule, and the column types that the two databases differ in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from sqlalchemy import DateTime, Dialect, MetaData, SmallInteger, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase
+
+from .access.models import Role
+
+
+class Table(DeclarativeBase):
+    """Base of every table."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant. Stored with its zone on PostgreSQL and as naive UTC on SQLite; always aware in Python."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive values: they have no instant."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = "a naive datetime has no instant"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return an aware value in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class RankedRole(TypeDecorator[Role]):
+    """A role, stored as its rank so that the database can tell the higher of two."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Role | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Return the rank."""
+        return None if value is None else Role(value).rank
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Role | None:  # noqa: ARG002
+        """Return the role."""
+        return None if value is None else Role.from_rank(value)
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class Word(TypeDecorator[E]):
+    """A member of an enumeration, stored as its word, so that a new member needs no migration."""
+
+    impl = String(20)
+    cache_ok = True
+
+    def __init__(self, enumeration: type[E]) -> None:
+        super().__init__()
+        self.enumeration = enumeration
+
+    def process_bind_param(self, value: E | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return the word."""
+        return None if value is None else self.enumeration(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002
+        """Return the member."""
+        return None if value is None else self.enumeration(value)

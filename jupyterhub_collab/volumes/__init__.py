@@ -1,0 +1,1 @@
+"""Places for files, and how a server sees them."""

@@ -1,0 +1,57 @@
+"""Volumes and mounts as plain data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Mode(StrEnum):
+    """What a server may do with a volume."""
+
+    READ_ONLY = "read-only"
+    READ_WRITE = "read-write"
+
+
+class VolumeKind(StrEnum):
+    """What a volume is for."""
+
+    HOME = "home"
+    PROJECT = "project"
+    DATA = "data"
+
+
+class Mount(BaseModel):
+    """A volume at a path in a server."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: VolumeKind
+    volume: str
+    """Name of the volume, from `jupyterhub_collab.names`."""
+    data: str | None = None
+    """For data volumes their name in the catalogue."""
+    source: str = ""
+    """For data volumes what the operator declared (a folder or a claim); else empty, the volume's name says it."""
+    path: str
+    """Where the server sees it; ``~`` is the home of the person."""
+    mode: Mode
+    projects: tuple[str, ...] = ()
+    """The projects through which the person has it; none for a home."""
+
+
+class DataAttachment(BaseModel):
+    """A data volume attached to a project."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    path: str = ""
+    """Where servers see it; empty when the operator does not offer it any more, so that nothing is mounted."""
+    mode: Mode
+    title: str = ""
+    description: str = ""
+    attached_by: str
+    since: datetime
