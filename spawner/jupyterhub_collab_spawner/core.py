@@ -1,0 +1,50 @@
+"""The core in the Hub's process: what the spawner asks of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from jupyterhub_collab.factory import shared_factory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jupyterhub_collab.servers.models import Excess, Grant
+    from jupyterhub_collab.settings import Settings
+
+
+class Servers(Protocol):
+    """What the spawner asks of the core's service for servers."""
+
+    async def grant(
+        self, person: str, server_name: str, *, running: frozenset[str], options: Mapping[str, object]
+    ) -> Grant:
+        """Compute and record what a server gets; raises `PlanRefusedError`."""
+
+    async def ended(self, person: str, server_name: str, *, grant: int) -> None:
+        """Close this grant of a server that is verified gone."""
+
+    async def excess(self) -> Sequence[Excess]:
+        """Return the open grants that hold more than is allowed now."""
+
+    async def open_grants(self) -> Sequence[Grant]:
+        """Return all open grants."""
+
+
+class _Chosen:
+    servers: Servers | None = None
+
+
+def use(servers: Servers | None) -> None:
+    """Choose another service for this process than that of the shared factory."""
+    _Chosen.servers = servers
+
+
+def servers() -> Servers:
+    """Return the core's service for servers."""
+    return _Chosen.servers or shared_factory().servers
+
+
+def settings() -> Settings:
+    """Return the settings that the Hub and its services share."""
+    return shared_factory().settings
