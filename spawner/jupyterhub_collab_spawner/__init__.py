@@ -1,1 +1,1 @@
-"""What runs in the Hub: two thin spawners that follow the core's server plan, and the enforcement of what was granted."""
+"""What runs in the Hub: spawners that follow the core's server plan, and enforcement of what was granted."""

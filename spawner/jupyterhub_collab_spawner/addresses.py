@@ -1,18 +1,18 @@
-"""Addresses for `jupyterhub_config.py`: a Hub and a proxy that talk through Unix sockets, so that servers need no network."""
+"""Addresses for `jupyterhub_config.py`: Hub and proxy talk through Unix sockets, so that servers need no network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import quote
 
 from . import core
 from .records import default_folder, prepare_folder
+from .singleuser import socket_url
 
 
 def hub_url(runtime: Path | None = None) -> str:
     """Return the address for `JupyterHub.hub_bind_url` and `JupyterHub.hub_connect_url`.
 
-    The socket's folder is the only one of the runtime folder that servers see. Set `JupyterHub.hub_socket_mode` to 0o666:
+    Servers see the socket's folder and nothing else of the runtime folder. Set `JupyterHub.hub_socket_mode` to 0o666:
     the account that servers run as must be able to use it, and nobody else reaches the folder.
 
     Raises
@@ -20,7 +20,7 @@ def hub_url(runtime: Path | None = None) -> str:
     SandboxUnavailableError
         The runtime folder can't be used; the message says why.
     """
-    return _unix(_folder(runtime) / "hub" / "hub.sock")
+    return socket_url(_folder(runtime) / "hub" / "hub.sock")
 
 
 def proxy_api_url(runtime: Path | None = None) -> str:
@@ -31,12 +31,8 @@ def proxy_api_url(runtime: Path | None = None) -> str:
     SandboxUnavailableError
         The runtime folder can't be used; the message says why.
     """
-    return _unix(_folder(runtime) / "proxy.sock")
+    return socket_url(_folder(runtime) / "proxy.sock")
 
 
 def _folder(runtime: Path | None) -> Path:
-    return prepare_folder(runtime or default_folder(core.settings().storage.root))
-
-
-def _unix(path: Path) -> str:
-    return f"http+unix://{quote(str(path), safe='')}"
+    return prepare_folder(runtime or default_folder(core.settings().storage.root.resolve()))

@@ -7,10 +7,10 @@ made below the Hub's own group, or beside it where version 2 forbids processes i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CONTROLLERS: Final = ("memory", "cpu")
 _PERIOD: Final = 100_000  # microseconds, the kernel's default
-_PATIENCE: Final = 1.0
+_TRIES: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +45,12 @@ class ControlGroups:
     def enforced(self) -> frozenset[str]:
         """Return the controllers whose limits hold."""
         return frozenset[str]().union(*(slot.controllers for slot in self.slots))
+
+    def remove(self) -> None:
+        """Remove the folders themselves where they are empty."""
+        for slot in self.slots:
+            with contextlib.suppress(OSError):
+                slot.path.rmdir()
 
     def make(self, name: str, resources: ResourceClass) -> tuple[str, ...]:
         """Make a server's groups with its limits; return their paths."""
@@ -73,28 +79,33 @@ def limits(slot: Slot, resources: ResourceClass) -> list[tuple[str, str]]:
     return [pair for controller in CONTROLLERS if controller in slot.controllers for pair in table[controller]]
 
 
-def add(groups: Iterable[str], pid: int) -> None:
-    """Put a process into groups; what it starts from then on is in them too."""
+def add(groups: Iterable[str], *pids: int) -> None:
+    """Put processes into groups; what they start from then on is in them too."""
     for group in groups:
-        Path(group, "cgroup.procs").write_text(str(pid), encoding="ascii")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                Path(group, "cgroup.procs").write_text(str(pid), encoding="ascii")
 
 
-def remove(groups: Iterable[str]) -> None:
+async def remove(groups: Iterable[str]) -> None:
     """Remove a server's groups, whose processes must be gone; the kernel may need a moment to see that they are."""
-    deadline = time.monotonic() + _PATIENCE
     for group in groups:
-        while True:
-            try:
-                Path(group).rmdir()
-            except FileNotFoundError:
+        for _ in range(_TRIES):
+            if _removed(group):
                 break
-            except OSError:
-                if time.monotonic() > deadline:
-                    log.warning("The control group %s can't be removed yet", group)
-                    break
-                time.sleep(0.01)
-            else:
-                break
+            await asyncio.sleep(0.01)
+        else:
+            log.warning("The control group %s can't be removed yet", group)
+
+
+def _removed(group: str) -> bool:
+    try:
+        Path(group).rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def find(name: str, *, mounts: str = "/proc/self/mountinfo", own: str = "/proc/self/cgroup") -> ControlGroups:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from jupyterhub_collab.factory import shared_factory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from jupyterhub_collab.servers.models import Excess, Grant
     from jupyterhub_collab.settings import Settings
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 class Servers(Protocol):
     """What the spawner asks of the core's service for servers."""
 
-    async def grant(
+    def grant(
         self, person: str, server_name: str, *, running: frozenset[str], options: Mapping[str, object]
-    ) -> Grant:
+    ) -> Awaitable[Grant]:
         """Compute and record what a server gets; raises `PlanRefusedError`."""
 
-    async def ended(self, person: str, server_name: str, *, grant: int) -> None:
+    def ended(self, person: str, server_name: str, *, grant: int) -> Awaitable[None]:
         """Close this grant of a server that is verified gone."""
 
-    async def excess(self) -> Sequence[Excess]:
+    def excess(self) -> Awaitable[Sequence[Excess]]:
         """Return the open grants that hold more than is allowed now."""
 
-    async def open_grants(self) -> Sequence[Grant]:
+    def open_grants(self) -> Awaitable[Sequence[Grant]]:
         """Return all open grants."""
 
 

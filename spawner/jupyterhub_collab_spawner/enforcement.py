@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from .planned import PlannedSpawner
 
 log = logging.getLogger("jupyterhub.collab.enforcement")
-_LOOKS_PER_RECKONING: Final = 10
+_LOOKS_PER_RECKONING: Final = 120
 
 
 class Enforcement:
     """Compares, in the Hub's process, what every running server was granted with what is allowed now.
 
-    JupyterHub has no such task. What a person may have changes in the core's database, and nothing tells the Hub. This
-    compares state with state, so nothing can be lost: whatever happens to a look, the next one sees the same difference.
+    JupyterHub has no such task. What a person may have changes in the core's database, and nothing tells the Hub. It
+    compares state with state, so nothing is lost: whatever happens to a look, the next one sees the same difference.
 
     The first spawner instance starts it on the Hub's event loop. It rests on these calls of JupyterHub 6.1:
 
@@ -40,6 +40,7 @@ class Enforcement:
 
     spawners: ClassVar[WeakSet[PlannedSpawner]] = WeakSet()
     _current: ClassVar[Enforcement | None] = None
+    _looked: ClassVar[asyncio.Event] = asyncio.Event()
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
@@ -48,7 +49,6 @@ class Enforcement:
         self.failing = False
         """Whether the last look failed, so that nothing is known."""
         self._looks = 0
-        self._first = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     @classmethod
@@ -66,13 +66,12 @@ class Enforcement:
     async def first_look(cls) -> None:
         """Wait until what runs has been compared once in this process."""
         if cls._current is not None:
-            await cls._current._first.wait()  # noqa: SLF001 - its own
+            await cls._looked.wait()
 
     async def look(self) -> None:
         """Compare once, and stop what holds too much."""
         begun = time.perf_counter()
-        servers = core.servers()
-        excess = await servers.excess()
+        excess = await core.servers().excess()
         self.seconds = time.perf_counter() - begun
         await asyncio.gather(*(self._stop(spawner, why) for spawner, why in self._concerned(excess)))
         if self._looks % _LOOKS_PER_RECKONING == 0:
@@ -83,20 +82,20 @@ class Enforcement:
         while True:
             try:
                 await self.look()
-            except Exception:
-                self._report(failed=True)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look tries again
+                self._report(error)
             else:
-                self._report(failed=False)
-            self._first.set()
+                self._report(None)
+            self._looked.set()
             await asyncio.sleep(self.interval)
 
-    def _report(self, *, failed: bool) -> None:
+    def _report(self, error: Exception | None) -> None:
         """Log a change between working and failing, not every look."""
-        if failed and not self.failing:
-            log.exception("What servers hold can't be compared with what is allowed; trying on, nothing is stopped")
-        elif self.failing and not failed:
+        if error is not None and not self.failing:
+            log.error("What servers hold can't be compared; trying on, nothing is stopped meanwhile", exc_info=error)
+        elif error is None and self.failing:
             log.warning("What servers hold is compared with what is allowed again")
-        self.failing = failed
+        self.failing = error is not None
 
     def _concerned(self, excess: Iterable[Excess]) -> list[tuple[PlannedSpawner, str]]:
         by_grant = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
@@ -113,20 +112,25 @@ class Enforcement:
             log.exception("%s could not be stopped; trying again", spawner._log_name)  # noqa: SLF001
 
     async def _reckon(self) -> None:
-        """Close grants whose server is gone, and stop servers that have no grant."""
-        servers = core.servers()
+        """Close grants whose server is gone, end servers that nobody stands for, stop those that have no grant.
+
+        What was granted is known before the grants are read, so a start in between is not taken for one without.
+        """
         present = {(spawner.user.name, spawner.name): spawner for spawner in self.spawners if spawner.active}
-        granted = {spawner.grant_id for spawner in present.values()}
-        grants = {grant.id: grant.plan for grant in await servers.open_grants()}
+        granted = {spawner.grant_id: spawner for spawner in present.values() if spawner.grant_id is not None}
+        grants = {grant.id: grant.plan for grant in await core.servers().open_grants()}
+        for number in granted.keys() - grants.keys():
+            if granted[number].grant_id == number:
+                await self._stop(granted[number], "it has no grant on record")
+        keeper = next(iter(self.spawners), None)
+        if keeper is None:
+            return
+        if self._looks == 0:
+            await keeper.end_strays(set(present))
         for number, plan in grants.items():
             key = (plan.person, plan.server_name)
-            if key not in present and await self._gone(*key):
-                await servers.ended(*key, grant=number)
-        for spawner in present.values():
-            if spawner.grant_id in granted and spawner.grant_id not in grants and spawner.grant_id is not None:
-                await self._stop(spawner, "it has no grant on record")
+            if key not in self._active() and await keeper.end_stray(*key):
+                await core.servers().ended(*key, grant=number)
 
-    async def _gone(self, person: str, server_name: str) -> bool:
-        """Make sure that no server of this name runs, for a grant that no spawner stands for."""
-        spawner = next(iter(self.spawners), None)
-        return spawner is not None and await spawner.end_stray(person, server_name)
+    def _active(self) -> set[tuple[str, str]]:
+        return {(spawner.user.name, spawner.name) for spawner in self.spawners if spawner.active}

@@ -40,8 +40,8 @@ class NoNetworkError(PlanRefusedError):
 
     def __init__(self, environment: str) -> None:
         super().__init__(
-            f"The environment “{environment}” has no network, and this Hub can be reached by network only. Choose another"
-            " one, or ask the operator to let the Hub listen on a Unix socket.",
+            f"The environment “{environment}” has no network, and this Hub is reached by network only. Choose another"
+            " environment, or ask the operator to let the Hub listen on a Unix socket.",
             environment=environment,
         )
 
@@ -79,5 +79,16 @@ class NoCoreError(PlanRefusedError):
         super().__init__("No server starts without knowing what it may show. Try again in a minute.")
 
 
+class NoSandboxError(PlanRefusedError):
+    """The machine can't keep servers apart as it is."""
+
+    code = "no-sandbox"
+    status = 503
+    title = "Servers can't be kept apart just now"
+
+    def __init__(self) -> None:
+        super().__init__("So none is started. Tell the operator: the Hub's log names the fix.")
+
+
 class SandboxUnavailableError(Exception):
-    """This machine can't keep servers apart; the message names the fix."""
+    """The machine can't keep servers apart; the message names the fix."""

@@ -51,14 +51,20 @@ def unprivileged_account(name: str) -> Account | None:
             msg = f"Servers must not run as {candidate}, which is root. Set account to an ordinary account."
             raise SandboxUnavailableError(msg)
         return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-    msg = f"This machine has no account “{name or _OWN_ACCOUNT}”. Make one with: useradd --system {name or _OWN_ACCOUNT}"
+    msg = (
+        f"This machine has no account “{name or _OWN_ACCOUNT}”. Make one with: useradd --system {name or _OWN_ACCOUNT}"
+    )
     raise SandboxUnavailableError(msg)
 
 
 def system_folders() -> dict[str, str | None]:
     """Return `/bin` and its like: the target where it is a link, else none."""
     found = {f"/{name}": Path(f"/{name}") for name in _SYSTEM}
-    return {path: os.readlink(folder) if folder.is_symlink() else None for path, folder in found.items() if folder.exists()}
+    return {
+        path: str(folder.readlink()) if folder.is_symlink() else None
+        for path, folder in found.items()
+        if folder.exists()
+    }
 
 
 def system_configuration() -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """The first program in a sandbox: waits for the Hub's word, then becomes the server.
 
-It runs on the interpreter of the server's environment, which need not have anything of ours: only the standard library
-and what the server itself needs. ``launch.py WORD SOCKET MODULE ARGUMENT…`` takes two descriptors: from WORD it reads the
-environment as JSON, so that a secret stands neither on a command line nor in the environment of a process that waits;
-SOCKET is the listening Unix socket, made by the Hub where no user can put another in its place.
+It runs on the interpreter of the server's environment, which need not have anything of ours: only the standard
+library and what the server itself needs. ``launch.py WORD SOCKET MODULE ARGUMENT…`` takes two descriptors: from WORD it
+reads the environment as JSON, so that a secret stands neither on a command line nor in the environment of a process
+that waits; SOCKET is the listening Unix socket, made by the Hub where no user can put another in its place.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -12,37 +14,38 @@ import runpy
 import socket
 import sys
 
+from tornado import netutil
 
-def wait_for_word(descriptor):
+
+def wait_for_word(descriptor: int) -> dict[str, str]:
     """Return the environment that the Hub sends; exit where the Hub is gone before it has sent all."""
     with os.fdopen(descriptor, "rb") as pipe:
         word = pipe.read()
     if not word.endswith(b"\n"):
         sys.exit("The Hub went away before this server was allowed to run.")
-    return json.loads(word)
+    return dict(json.loads(word))
 
 
-def hand_over(descriptor):
+def hand_over(descriptor: int) -> None:
     """Let the server listen on the Hub's socket instead of making one of its own."""
-    import tornado.netutil
 
-    def given(*_arguments, **_options):
+    def given(_path: str, mode: int = 0, backlog: int = 0) -> socket.socket:  # noqa: ARG001 - tornado's signature
         listening = socket.socket(fileno=descriptor)
-        listening.setblocking(False)
+        listening.settimeout(0)
         return listening
 
-    tornado.netutil.bind_unix_socket = given
+    netutil.bind_unix_socket = given  # type: ignore[assignment]  # one name of an argument differs
 
 
-def main():
+def main() -> None:
     """Wait, then run the server's module in this process."""
     word, listening, module = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    os.set_inheritable(listening, False)
     os.environ.update(wait_for_word(word))
-    sys.path.pop(0)
+    os.set_inheritable(listening, False)  # noqa: FBT003 - takes no keyword
     hand_over(listening)
     sys.argv = [module, *sys.argv[4:]]
-    runpy.run_module(module, run_name="__main__", alter_sys=False)
+    del sys.path[0]
+    runpy.run_module(module, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,11 @@ from .enforcement import Enforcement
 from .errors import NoCoreError
 
 if TYPE_CHECKING:
+    from jupyterhub.spawner import Spawner as _Half
+
     from jupyterhub_collab.servers.models import Grant, ServerPlan
+else:
+    _Half = Configurable  # JupyterHub refuses a Spawner class that does not start anything itself
 
 
 def refusal(error: CollabError) -> SpawnException:
@@ -30,11 +34,11 @@ def refusal(error: CollabError) -> SpawnException:
     )
 
 
-class PlannedSpawner(Configurable):
+class PlannedSpawner(_Half):
     """The half of a spawner that makes its servers hold what the core grants; it stands before a `Spawner` class.
 
-    The plan is computed inside ``start()``: JupyterHub applies group overrides, user options and profiles before that, so
-    none of them can widen it. It follows from the server's present name, which its owner may have changed.
+    The plan is computed inside ``start()``: group overrides, user options and profiles come before that, so none of
+    them can widen it. It follows from the server's present name, which its owner may have changed.
     """
 
     interval = Float(
@@ -83,6 +87,9 @@ class PlannedSpawner(Configurable):
     async def end_stray(self, person: str, server_name: str) -> bool:  # noqa: ARG002 - for those that keep records
         """End a server of this name that no spawner stands for; tell whether it is sure that none runs."""
         return False
+
+    async def end_strays(self, claimed: set[tuple[str, str]]) -> None:
+        """End all servers of an earlier Hub but the claimed ones, for those that keep records."""
 
     async def report_end(self) -> None:
         """Tell the core that the server is gone; where that fails now, enforcement does it later."""

@@ -14,7 +14,10 @@ import select
 import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _START_TIME: Final = 19  # field 22 of /proc/PID/stat, counted after the name in brackets (proc(5))
 _STATE: Final = 0
@@ -76,9 +79,9 @@ def send(init: Init, number: signal.Signals) -> None:
             signal.pidfd_send_signal(descriptor, number)
 
 
-def ask_to_end(init: Init) -> None:
-    """Ask the programs that the init started to end, in their own time."""
-    for pid in children(init.pid):
+def ask_to_end(init: Init, *, inside: bool) -> None:
+    """Ask a server to end in its own time: what the init started, or without a sandbox the process itself."""
+    for pid in children(init.pid) if inside else [init.pid]:
         with contextlib.suppress(ProcessLookupError):
             send(identify(pid), signal.SIGTERM)
 
@@ -108,18 +111,22 @@ async def ended(init: Init, seconds: float | None = None) -> bool:
     return True
 
 
-async def read_child_pid(descriptor: int) -> int | None:
-    """Return what bubblewrap reports on its ``--info-fd``; none where it ended without.
+async def read_child_pid(report: IO[bytes]) -> int:
+    """Return what bubblewrap reports on its ``--info-fd``.
 
     The report comes before the sandbox is complete: a bubblewrap that fails later has reported too.
+
+    Raises
+    ------
+    ProcessLookupError
+        It ended without.
     """
     loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb"))
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), report)
     try:
-        report = json.loads(await reader.readuntil(b"}"))
-        return int(report["child-pid"])
+        return int(json.loads(await reader.readuntil(b"}"))["child-pid"])
     except asyncio.IncompleteReadError:
-        return None
+        raise ProcessLookupError from None
     finally:
         transport.close()
 
@@ -133,7 +140,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 @contextlib.contextmanager
-def _handle(init: Init) -> Any:
+def _handle(init: Init) -> Iterator[int | None]:
     """Give a descriptor of this very process, or none where it is gone."""
     try:
         descriptor = os.pidfd_open(init.pid)

@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pwd
 import shutil
 import socket
 import stat
@@ -70,8 +69,8 @@ def prepare_folder(folder: Path) -> Path:
     """
     if not _usable(folder):
         msg = (
-            f"The runtime folder {folder} must be in lower case and at most {_LONGEST_FOLDER} bytes long, since the paths of"
-            " sockets in it pass through addresses. Set c.CollabSandboxSpawner.runtime_dir to a shorter one."
+            f"The runtime folder {folder} must be in lower case and at most {_LONGEST_FOLDER} bytes long, since the"
+            " paths of sockets in it pass through addresses. Set c.CollabSandboxSpawner.runtime_dir to a shorter one."
         )
         raise SandboxUnavailableError(msg)
     folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
@@ -108,7 +107,7 @@ class ServerFolder:
         self.remove()
         self.path.mkdir(mode=_PRIVATE)
         files = {
-            "passwd": f"jupyter:x:{USER_ID}:{USER_ID}::{home}:/bin/bash\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n",
+            "passwd": f"jupyter:x:{USER_ID}:{USER_ID}::{home}:/bin/bash\nnobody:x:65534:65534::/:/usr/sbin/nologin\n",
             "group": f"jupyter:x:{USER_ID}:\nnogroup:x:65534:\n",
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
             "jupyter/labconfig/page_config.json": json.dumps(PAGE_CONFIG),
@@ -120,8 +119,10 @@ class ServerFolder:
             path.chmod(0o644)
 
     def listen(self) -> socket.socket:
-        """Return a listening socket. The Hub makes it, in a folder that no server sees: a server that made its own could
-        put a link in its place, and have the proxy speak to any socket of this machine."""
+        """Return a listening socket, made here because servers can't reach this folder.
+
+        A server that made its own could put a link in its place, and the proxy would speak to any socket here.
+        """
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listening.bind(str(self.socket_path))
         listening.listen(_BACKLOG)
@@ -163,11 +164,3 @@ def _read(folder: Path) -> Record | None:
             groups = tuple(str(path) for path in data["control_groups"])
             return Record(person=data["person"], server_name=data["server_name"], init=init, control_groups=groups)
     return None
-
-
-def account_name(uid: int) -> str:
-    """Return the name of an account of this machine, for sentences."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

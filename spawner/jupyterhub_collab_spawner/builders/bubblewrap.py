@@ -126,7 +126,9 @@ def mount_points(mounts: Iterable[Mount]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def command(plan: ServerPlan, host: HostFacts, *, program: list[str], environment: Mapping[str, str], info: int) -> list[str]:
+def command(
+    plan: ServerPlan, host: HostFacts, *, program: list[str], environment: Mapping[str, str], info: int
+) -> list[str]:
     """Return the whole command line; the inner bubblewrap writes about itself to the descriptor `info`."""
     outer = [host.bwrap, *_identity(host), *layout(plan, host), "--"]
     return [*outer, *_drop(host), host.bwrap, *enclosure(plan, host, environment, info), "--", *program]
@@ -208,10 +210,8 @@ def _is_system(path: str) -> bool:
 
 def _mount(mount: Mount, host: HostFacts) -> list[str]:
     bind = "--bind" if mount.mode is Mode.READ_WRITE else "--ro-bind"
-    if mount.path.startswith("~/"):
-        path = str(_STAGE / mount.path[2:])
-    else:
-        path = inside(mount.path, host.home)
+    staged = mount.path.startswith("~/")
+    path = str(_STAGE / mount.path[2:]) if staged else inside(mount.path, host.home)
     return [*_parents(path), bind, source(mount, host.storage), path]
 
 
