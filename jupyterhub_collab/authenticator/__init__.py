@@ -1,0 +1,1 @@
+"""Where the Hub meets the core: who logs in, and which identity groups they are in."""
