@@ -1,7 +1,7 @@
 """The core's database: one engine, and two kinds of session.
 
 A *read* sees one state and changes nothing. A *write* holds the lock from its first statement (``BEGIN IMMEDIATE`` on
-SQLite; on PostgreSQL the caller locks the project's row), checks its rules under it, awaits nothing but the database, and
+SQLite; on PostgreSQL the caller locks the project's row), checks its rules under it, awaits only the database, and
 is retried as a whole. Read-then-write without the lock loses rules silently: two leads who demote each other at once
 both see the other as lead.
 """
@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from .errors import BusyError
 
@@ -72,6 +73,12 @@ class Database:
         """Close all connections."""
         await self.engine.dispose()
 
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Hold one connection in a transaction that has the write lock; for migrations."""
+        async with self._writer.begin() as connection:
+            yield connection
+
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run work in a session whose changes are thrown away."""
         async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
@@ -100,23 +107,23 @@ class Database:
 
 def reads(
     method: Callable[Concatenate[S, AsyncSession, P], Awaitable[T]],
-) -> Callable[Concatenate[S, P], Awaitable[T]]:
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Give a service's method a read session as its first argument."""
 
     @functools.wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._database.read(lambda session: method(self, session, *args, **kwargs))
 
-    return wrapper
+    return cast("Callable[Concatenate[S, P], Coroutine[Any, Any, T]]", wrapper)
 
 
 def writes(
     method: Callable[Concatenate[S, AsyncSession, P], Awaitable[T]],
-) -> Callable[Concatenate[S, P], Awaitable[T]]:
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
     """Give a service's method a write session as its first argument; the method may run more than once."""
 
     @functools.wraps(method)
     async def wrapper(self: S, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._database.write(lambda session: method(self, session, *args, **kwargs))
 
-    return wrapper
+    return cast("Callable[Concatenate[S, P], Coroutine[Any, Any, T]]", wrapper)

@@ -1,7 +1,7 @@
 """Every error that a person or a program can meet, each with a stable code, a status and a sentence with a way out.
 
-Services raise these; `jupyterhub_collab_services.base.problems` renders them as a page or as ``application/problem+json``
-(RFC 9457), and the spawner turns them into the sentence on the spawn page.
+Services raise these; `jupyterhub_collab_services.base.handlers` renders them as a page or as
+``application/problem+json`` (RFC 9457), and the spawner turns them into the sentence on the spawn page.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class NotFoundError(CollabError):
 
     def __init__(self, what: str = "page", detail: str = "", **extra: Any) -> None:
         super().__init__(
-            detail or f"There is no such {what}, or you may not see it. Check the address, or ask whoever sent it to you.",
+            detail
+            or f"There is no such {what}, or you may not see it. Check the address, or ask whoever sent it to you.",
             **extra,
         )
 
@@ -93,9 +94,7 @@ class MissingPermissionError(ForbiddenError):
     code = "missing-permission"
 
     def __init__(self, permission: str, needed: str) -> None:
-        super().__init__(
-            f"This needs the role {needed} in the project. Ask one of its leads.", permission=permission
-        )
+        super().__init__(f"This needs the role {needed} in the project. Ask one of its leads.", permission=permission)
 
 
 class SiteRightError(ForbiddenError):
@@ -212,7 +211,9 @@ class PreconditionRequiredError(CollabError):
     title = "Say which version you change"
 
     def __init__(self) -> None:
-        super().__init__("Send the ETag of the version you read in an If-Match header, so that no one's change is lost.")
+        super().__init__(
+            "Send the ETag of the version you read in an If-Match header, so that no one's change is lost."
+        )
 
 
 class UnknownPersonError(InvalidInputError):
@@ -223,7 +224,8 @@ class UnknownPersonError(InvalidInputError):
 
     def __init__(self, name: str, field: str = "user") -> None:
         super().__init__(
-            f"“{name}” has never logged in to this Hub. Check the spelling, or send an invitation link instead.", field=field
+            f"“{name}” has never logged in to this Hub. Check the spelling, or send an invitation link instead.",
+            field=field,
         )
 
 
@@ -235,7 +237,8 @@ class UnknownGroupError(InvalidInputError):
 
     def __init__(self, group: str) -> None:
         super().__init__(
-            f"Nobody on this Hub is in a group “{group}”. Groups come from the login; check the spelling.", field="group"
+            f"Nobody on this Hub is in a group “{group}”. Groups come from the login; check the spelling.",
+            field="group",
         )
 
 
@@ -268,6 +271,17 @@ class BusyError(CollabError):
         super().__init__("Others were changing the same thing. Nothing was saved. Try again.")
 
 
+class DatabaseAwayError(CollabError):
+    """The core's database does not answer."""
+
+    code = "database-away"
+    status = 503
+    title = "The database does not answer"
+
+    def __init__(self) -> None:
+        super().__init__("Nothing was saved. Your servers go on running. Try again in a minute, or tell the operator.")
+
+
 class LoginUnavailableError(CollabError):
     """The core's database is away, so that nobody can log in; who is logged in stays."""
 
@@ -277,7 +291,7 @@ class LoginUnavailableError(CollabError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The database of this Hub's projects does not answer. Try again in a minute; if that does not help, tell the operator."
+            "The database of this Hub's projects does not answer. Nothing was saved. Try again in a minute, or tell the operator."
         )
 
 
@@ -297,7 +311,7 @@ class UnknownServerNameError(PlanRefusedError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"A named server belongs to a project, and you have no project “{name}”. Open a server from its project's page."
+            f"A named server belongs to a project, and you have no project “{name}”. Open one from a project's page."
         )
 
 
@@ -309,7 +323,7 @@ class ProjectArchivedPlanError(PlanRefusedError):
 
     def __init__(self, slug: str) -> None:
         super().__init__(
-            f"“{slug}” is archived, so it has no servers. Your workspace server still shows its files; a lead can restore it."
+            f"“{slug}” is archived, so it has no servers. Your workspace server shows its files. A lead can restore it."
         )
 
 

@@ -43,11 +43,13 @@ def check_slug(slug: str) -> str:
     """
     if not (SLUG_MIN <= len(slug) <= SLUG_MAX and _SLUG.match(slug)):
         raise InvalidSlugError(
-            "Use 2 to 30 lower-case letters, digits and single hyphens; begin with a letter and end with a letter or digit.",
+            "Use 2 to 30 lower-case letters, digits and single hyphens; a letter first, no hyphen last.",
             field="slug",
         )
     if slug in RESERVED_SLUGS:
-        raise InvalidSlugError(f"“{slug}” is part of a server's own addresses. Choose another short name.", field="slug")
+        raise InvalidSlugError(
+            f"“{slug}” is part of a server's own addresses. Choose another short name.", field="slug"
+        )
     return slug
 
 

@@ -70,9 +70,7 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_VIEWER: Final = frozenset(
-    {_P.FIND, _P.READ_FILES, _P.RUN_SERVER, _P.READ_MEMBERS, _P.READ_ACTIVITY, _P.LEAVE}
-)
+_VIEWER: Final = frozenset({_P.FIND, _P.READ_FILES, _P.RUN_SERVER, _P.READ_MEMBERS, _P.READ_ACTIVITY, _P.LEAVE})
 _EDITOR: Final = _VIEWER | {_P.WRITE_FILES, _P.CHANGE_README}
 _LEAD: Final = _EDITOR | {
     _P.MANAGE_MEMBERS,
@@ -84,7 +82,7 @@ _LEAD: Final = _EDITOR | {
     _P.RESTORE,
 }
 
-# The permission table. An operator puts a project in order but has no way into its files: for that a lead must add them.
+# The permission table. An operator puts a project in order but has no way into its files: a lead must add them first.
 PERMISSIONS: Final[dict[Standing, frozenset[Permission]]] = {
     Standing.VISITOR: frozenset(),
     Standing.STRANGER: frozenset({_P.ASK_TO_JOIN}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.errors import (
@@ -17,10 +17,11 @@ from jupyterhub_collab.errors import (
 from jupyterhub_collab.people.models import Kind
 from jupyterhub_collab.people.schema import PersonGroupRow, PersonRow
 from jupyterhub_collab.projects.models import Project, ProjectState
-from jupyterhub_collab.projects.schema import GroupGrantRow, MemberRow, ProjectRow
+from jupyterhub_collab.projects.schema import ProjectRow
 from jupyterhub_collab.settings import Rights
 
 from .models import Actor, Permission, Role, SiteRight, lowest_role_with, permissions
+from .store import roles_of
 
 # What may be done in an archived project: everything else has to wait until it is restored.
 _WHILE_ARCHIVED = frozenset(
@@ -64,18 +65,6 @@ class Access:
     def may(self, permission: Permission) -> bool:
         """Tell whether the actor has a permission."""
         return permission in self.allowed
-
-
-def roles_of(person: str) -> Select[tuple[str, Role]]:
-    """Return the query of every role that a person has, own or through a group: project and role."""
-    own = select(MemberRow.project, MemberRow.role).where(MemberRow.person == person)
-    grouped = (
-        select(GroupGrantRow.project, GroupGrantRow.role)
-        .join(PersonGroupRow, PersonGroupRow.group == GroupGrantRow.group)
-        .where(PersonGroupRow.person == person)
-    )
-    both = union_all(own, grouped).subquery("roles")
-    return select(both.c.project, func.max(both.c.role).label("role")).group_by(both.c.project)
 
 
 class Authorizer:

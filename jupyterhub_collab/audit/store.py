@@ -18,7 +18,7 @@ class AuditStore:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(
+    async def add(  # noqa: PLR0913 - the columns of an event
         self, at: datetime, actor: str, action: str, target: str, project: str | None, detail: dict[str, Any]
     ) -> None:
         """Write one event."""

@@ -20,7 +20,7 @@ def _check(entries: dict[str, C], usable: dict[str, C], wanted: str, field: str,
         msg = f"There is no {what} “{wanted}”. Choose one of: {', '.join(usable) or 'none'}."
         raise InvalidInputError(msg, field=field)
     if wanted not in usable:
-        msg = f"The {what} “{wanted}” is for groups or projects that the operator names. Ask the operator, or choose another."
+        msg = f"The {what} “{wanted}” is for groups or projects that the operator names. Ask them, or choose another."
         raise NotAllowedHereError(msg, field=field)
     return entries[wanted]
 
@@ -51,7 +51,9 @@ class Catalogue:
         """Return the name of the first resource class that a person may use; the settings hold one for everyone."""
         return next(iter(self.resource_classes(name, groups, None)))
 
-    def check_environment(self, wanted: str | None, name: str, groups: frozenset[str], project: str | None) -> Environment:
+    def check_environment(
+        self, wanted: str | None, name: str, groups: frozenset[str], project: str | None
+    ) -> Environment:
         """Return an environment that a person may use in a project.
 
         Raises

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import SYSTEM, SiteRight
-from jupyterhub_collab.access.service import Authorizer, roles_of
+from jupyterhub_collab.access.service import Authorizer
+from jupyterhub_collab.access.store import roles_of
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
 from jupyterhub_collab.errors import InvalidInputError, NotFoundError
@@ -88,7 +89,7 @@ class PeopleService:
         if losses <= self._people.group_loss_limit:
             return True
         reason = (
-            f"{losses} persons would have left “{group}” within an hour. The identity provider may have stopped sending it."
+            f"{losses} persons would have left “{group}” within an hour. Has the identity provider stopped sending it?"
         )
         await store.pause(group, now, reason)
         await record(session, now, SYSTEM.name, "group.pause", group, losses=losses)

@@ -29,8 +29,10 @@ class PeopleStore:
         if row is None:
             return None
         return Person.model_validate(
-            {**{k: getattr(row, k) for k in ("name", "display_name", "kind", "first_seen", "last_seen")},
-             "groups": await self.groups(name)}
+            {
+                **{k: getattr(row, k) for k in ("name", "display_name", "kind", "first_seen", "last_seen")},
+                "groups": await self.groups(name),
+            }
         )
 
     async def exists(self, name: str) -> bool:

@@ -114,6 +114,11 @@ class InvitationService:
         return project is not None and project.deleted_at is None
 
     @reads
+    async def has_joined(self, session: AsyncSession, person: str) -> bool:
+        """Tell whether a person is a member of a project through a link; for the authenticator."""
+        return await InvitationStore(session).has_joined(person)
+
+    @reads
     async def look(self, session: AsyncSession, who: str | None, key: int | str) -> Offer:
         """Return what an invitation offers: by its id for the person invited, by its code for the holder of a link.
 
@@ -172,7 +177,9 @@ class InvitationService:
         held = await members.role(slug, actor.name)
         if held is None or held.rank < invitation.role.rank:
             kind = "link" if invitation.user is None else "invitation"
-            await join(session, actor.name, slug, actor.name, invitation.role, f"{kind} from {invitation.invited_by}", now)
+            await join(
+                session, actor.name, slug, actor.name, invitation.role, f"{kind} from {invitation.invited_by}", now
+            )
             await self._spend(session, invitation)
         else:
             await ProjectStore(session).pin(actor.name, slug)
@@ -235,6 +242,6 @@ class InvitationService:
             await record(session, self._clock(), access.name, "invitation.revoke", target, project=slug)
 
 
-def _locked(slug: str) -> Select[tuple[ProjectRow]]:
-    """Return the query that holds a project's row; not by permission, since the holder of an invitation has none yet."""
+def _locked(slug: str) -> Select[ProjectRow]:
+    """Return the query that holds a project's row; not by permission, since who holds an invitation has none yet."""
     return select(ProjectRow).where(ProjectRow.slug == slug).with_for_update().execution_options(populate_existing=True)

@@ -31,7 +31,7 @@ def _invitation(row: InvitationRow, title: str) -> Invitation:
     )
 
 
-def _with_title() -> Select[tuple[InvitationRow, str]]:
+def _with_title() -> Select[InvitationRow, str]:
     return select(InvitationRow, ProjectRow.title).join(ProjectRow, ProjectRow.slug == InvitationRow.project)
 
 
@@ -41,7 +41,7 @@ class InvitationStore:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def _one(self, query: Select[tuple[InvitationRow, str]]) -> Invitation | None:
+    async def _one(self, query: Select[InvitationRow, str]) -> Invitation | None:
         found = (await self._session.execute(query.execution_options(populate_existing=True))).first()
         return _invitation(*found) if found else None
 
@@ -52,6 +52,15 @@ class InvitationStore:
     async def by_code(self, code_hash: str) -> Invitation | None:
         """Return the invitation of a link."""
         return await self._one(_with_title().where(InvitationRow.code_hash == code_hash))
+
+    async def has_joined(self, person: str) -> bool:
+        """Tell whether a person is a member of a project that is there, through a link."""
+        query = (
+            select(MemberRow.person)
+            .join(ProjectRow, ProjectRow.slug == MemberRow.project)
+            .where(MemberRow.person == person, MemberRow.via.startswith("link from "), ProjectRow.deleted_at.is_(None))
+        )
+        return await self._session.scalar(query.limit(1)) is not None
 
     async def open_for(self, slug: str, person: str, now: datetime) -> Invitation | None:
         """Return the open invitation of a person; one past its time is closed on the way, so that a new one fits."""

@@ -73,8 +73,10 @@ class MemberService:
         return (await MemberStore(session).counts([slug])).get(slug, 0)
 
     @writes
-    async def put(self, session: AsyncSession, who: str | None, slug: str, person: str, role: Role) -> Member | Invitation:
-        """Give a person a role: a member's changes at once; anyone else is invited. The same request twice does nothing.
+    async def put(
+        self, session: AsyncSession, who: str | None, slug: str, person: str, role: Role
+    ) -> Member | Invitation:
+        """Give a person a role: a member's changes at once, anyone else is invited. Twice is the same as once.
 
         Raises
         ------
@@ -142,7 +144,9 @@ class MemberService:
         store = InvitationStore(session)
         invitation = await store.open_for(access.project.slug, person, self._clock())
         if invitation is None:
-            raise NotFoundError("member", f"“{person}” has no role of their own here. Roles through a group go with the group.")
+            raise NotFoundError(
+                "member", f"“{person}” has no role of their own here. Roles through a group go with the group."
+            )
         await store.revoke(invitation.id)
         await record(session, self._clock(), access.name, "invitation.revoke", person, project=access.project.slug)
 

@@ -73,7 +73,9 @@ class MemberStore:
             .where(MemberRow.project == slug, MemberRow.person.in_(names))
         )
         grouped = (
-            select(*person, GroupGrantRow.role, (literal("group ") + GroupGrantRow.group).label("via"), GroupGrantRow.since)
+            select(
+                *person, GroupGrantRow.role, (literal("group ") + GroupGrantRow.group).label("via"), GroupGrantRow.since
+            )
             .join(PersonGroupRow, PersonGroupRow.person == PersonRow.name)
             .join(GroupGrantRow, GroupGrantRow.group == PersonGroupRow.group)
             .where(GroupGrantRow.project == slug, PersonRow.name.in_(names))
@@ -93,7 +95,7 @@ class MemberStore:
         )
         both = union(own, grouped).subquery()
         query = select(both.c.project, func.count()).group_by(both.c.project)
-        return {slug: count for slug, count in await self._session.execute(query)}
+        return dict(row.tuple() for row in await self._session.execute(query))
 
     async def groups_behind(self, person: str, slugs: Sequence[str]) -> dict[str, str]:
         """Return the group through which a person is in each project that they have no own role in."""
@@ -104,7 +106,7 @@ class MemberStore:
             .where(PersonGroupRow.person == person, GroupGrantRow.project.in_(slugs), GroupGrantRow.project.not_in(own))
             .group_by(GroupGrantRow.project)
         )
-        return {slug: group for slug, group in await self._session.execute(query)}
+        return dict(row.tuple() for row in await self._session.execute(query))
 
     async def group_grants(self, slug: str) -> list[GroupGrant]:
         """Return the groups of a project and how many persons each has now."""
@@ -141,8 +143,8 @@ class MemberStore:
         )
 
 
-def _names(slug: str, after: str, limit: int) -> Select[tuple[str]]:
-    """Return the query of the next names: each source is cut before they are merged, so that a large group costs a page."""
+def _names(slug: str, after: str, limit: int) -> Select[str]:
+    """Return the query of the next names: each source is cut before they merge, so that a large group costs a page."""
     own = (
         select(MemberRow.person)
         .where(MemberRow.project == slug, MemberRow.person > after)

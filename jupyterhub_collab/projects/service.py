@@ -115,7 +115,7 @@ class ProjectService:
         actor = await self._authorizer.site(session, who, SiteRight.CREATE_PROJECTS)
         store, now = ProjectStore(session), self._clock()
         if await store.count_created_by(actor.name) >= self._limits.projects_per_person:
-            msg = f"You made {self._limits.projects_per_person} projects, which is the limit. Delete one that is done with."
+            msg = f"You made {self._limits.projects_per_person} projects, which is the limit. Delete one first."
             raise ConflictError(msg)
         self._check_readme(new.readme)
         slug = check_slug(new.slug or suggest_slug(new.title))
@@ -157,7 +157,8 @@ class ProjectService:
 
         Raises
         ------
-        ChangedMeanwhileError, NotFoundError, MissingPermissionError, ArchivedError, InvalidInputError, NotAllowedHereError
+        NotFoundError, MissingPermissionError, ArchivedError, ChangedMeanwhileError, InvalidInputError,
+        NotAllowedHereError
         """
         wanted = changes.model_dump(exclude_none=True)
         needed = Permission.CHANGE_README if wanted.keys() == {"readme"} else Permission.CHANGE_SETTINGS
@@ -165,25 +166,27 @@ class ProjectService:
         if etag is not None and etag != access.project.etag:
             raise ChangedMeanwhileError(access.project.etag)
         self._check_readme(changes.readme or "")
-        await self._check_catalogue(session, access, changes)
+        self._check_catalogue(access, changes)
         before = access.project.model_dump()
         differing = {key: value for key, value in wanted.items() if before[key] != value}
         if differing:
             await ProjectStore(session).save(slug, **differing)
             shown = {k: str(v) for k, v in differing.items() if k != "readme"}
             now = self._clock()
-            await record(session, now, access.name, "project.change", slug, project=slug, fields=sorted(differing), **shown)
+            await record(
+                session, now, access.name, "project.change", slug, project=slug, fields=sorted(differing), **shown
+            )
         return (await self._authorizer.look(session, who, slug)).project
 
     def _check_readme(self, readme: str) -> None:
         if len(readme.encode(errors="replace")) > self._limits.readme_bytes:
-            msg = f"The README has more than {self._limits.readme_bytes:,} bytes. Move the rest into a file of the project."
+            msg = f"The README has more than {self._limits.readme_bytes:,} bytes. Move the rest into a project file."
             raise InvalidInputError(msg, field="readme")
         if "\0" in readme:
             msg = "The README holds a zero byte, so it is not text."
             raise InvalidInputError(msg, field="readme")
 
-    async def _check_catalogue(self, session: AsyncSession, access: Access, changes: ProjectChanges) -> None:
+    def _check_catalogue(self, access: Access, changes: ProjectChanges) -> None:
         """Refuse an environment or size that neither the project nor the one who chooses may use."""
         groups = access.actor.groups if access.actor else frozenset()
         if changes.environment not in (None, access.project.environment):
@@ -311,7 +314,9 @@ class ProjectService:
         await self._authorizer.site(session, who, SiteRight.OPERATOR)
         return await self.dump(session, deleted=deleted, after=after, search=search)
 
-    async def dump(self, session: AsyncSession, *, deleted: bool = False, after: str = "", search: str = "") -> Page[Project]:
+    async def dump(
+        self, session: AsyncSession, *, deleted: bool = False, after: str = "", search: str = ""
+    ) -> Page[Project]:
         """Return all projects without asking who wants them: for the command line on the server."""
         found = await ProjectStore(session).all(deleted=deleted, after=after, search=search, limit=PAGE + 1)
         return Page(items=found[:PAGE], next=found[PAGE - 1].slug if len(found) > PAGE else None)

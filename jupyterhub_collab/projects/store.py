@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role, Visibility
-from jupyterhub_collab.access.service import roles_of
+from jupyterhub_collab.access.store import roles_of
 from jupyterhub_collab.people.store import starts_with
 
 from .models import Project, ProjectState, ProjectSummary
@@ -25,7 +25,7 @@ _SUMMARY = (
     ProjectRow.last_activity,
     ProjectRow.size,
 )
-# Counting stops here: past it a page says "more than", since nobody reads on and the count would cost more with each row
+# Counting stops here; past it a page says "more than", since the count would cost more with each row
 COUNTED = 100
 
 
@@ -137,7 +137,8 @@ class ProjectStore:
         mine: bool | None,
         active_since: datetime | None,
     ) -> Select[Any]:
-        query = select(*_SUMMARY).where(ProjectRow.deleted_at.is_(None), ProjectRow.state == ProjectState.ACTIVE)
+        active = (ProjectRow.deleted_at.is_(None), ProjectRow.state == ProjectState.ACTIVE)
+        query = cast("Select[Any]", select(*_SUMMARY).where(*active))
         seen: ColumnElement[bool] = ProjectRow.visibility.in_(visibility)
         if person is None:
             query = query.add_columns(literal(None).label("role")).where(seen)

@@ -50,7 +50,9 @@ def _mounts() -> Select[Any]:
     A mount may have several reasons (data attached to two pinned projects): it is too much when the last one is gone.
     """
     writes = GrantedMountRow.mode == Mode.READ_WRITE
-    allowed = case((writes, and_(_has_role(_WRITER), ProjectRow.state == ProjectState.ACTIVE)), else_=_has_role(_READER))
+    allowed = case(
+        (writes, and_(_has_role(_WRITER), ProjectRow.state == ProjectState.ACTIVE)), else_=_has_role(_READER)
+    )
     attached = or_(
         GrantedMountRow.data.is_(None),
         and_(DataAttachmentRow.name.is_not(None), or_(not_(writes), DataAttachmentRow.mode == Mode.READ_WRITE)),
@@ -61,9 +63,7 @@ def _mounts() -> Select[Any]:
         .select_from(GrantRow)
         .join(GrantedMountRow, GrantedMountRow.grant == GrantRow.id)
         .outerjoin(ProjectRow, ProjectRow.slug == GrantedMountRow.project)
-        .outerjoin(
-            MemberRow, and_(MemberRow.project == GrantedMountRow.project, MemberRow.person == GrantRow.person)
-        )
+        .outerjoin(MemberRow, and_(MemberRow.project == GrantedMountRow.project, MemberRow.person == GrantRow.person))
         .outerjoin(
             DataAttachmentRow,
             and_(
@@ -150,5 +150,3 @@ class ExcessQuery:
         for grant, person, server_name, reason in await session.execute(self._query):
             found.setdefault(grant, Excess(grant_id=grant, person=person, server_name=server_name, reason=reason))
         return list(found.values())
-
-

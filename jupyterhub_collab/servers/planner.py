@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Actor, Permission, Role, permissions
-from jupyterhub_collab.access.service import Authorizer, roles_of
+from jupyterhub_collab.access.service import Authorizer
+from jupyterhub_collab.access.store import roles_of
 from jupyterhub_collab.environments.service import Catalogue
 from jupyterhub_collab.errors import (
     CollabError,
@@ -21,7 +23,6 @@ from jupyterhub_collab.projects.models import Project, ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, PinRow, ProjectRow
 from jupyterhub_collab.settings import Limits
 from jupyterhub_collab.volumes.models import DataAttachment, Mode, Mount, VolumeKind
-from sqlalchemy import select
 
 from .models import MountChange, ServerPlan
 
@@ -57,7 +58,7 @@ class Planner:
         projects = await self._projects(session, actor, server_name)
         project = projects[0][0] if server_name else None
         mounts = [_home(person), *(_folder(p, role) for p, role in projects)]
-        mounts += await self._data(session, actor, projects)
+        mounts += await self._data(session, projects)
         return self._assemble(actor, server_name, project, tuple(mounts), options or {})
 
     async def _projects(self, session: AsyncSession, actor: Actor, server_name: str) -> list[tuple[Project, Role]]:
@@ -79,7 +80,7 @@ class Planner:
             raise ProjectArchivedPlanError(server_name)
         return found
 
-    async def _data(self, session: AsyncSession, actor: Actor, projects: list[tuple[Project, Role]]) -> list[Mount]:
+    async def _data(self, session: AsyncSession, projects: list[tuple[Project, Role]]) -> list[Mount]:
         """Return the data mounts of some projects; where several attach one volume, the highest mode counts."""
         query = select(DataAttachmentRow).where(DataAttachmentRow.project.in_([p.slug for p, _ in projects]))
         by_slug = {project.slug: (project, role) for project, role in projects}
@@ -135,7 +136,9 @@ class Planner:
         if project is not None:
             return project.environment, project.resource_class
         environment = options.get("environment") or self._catalogue.default_environment(actor.name, actor.groups)
-        resource_class = options.get("resource_class") or self._catalogue.default_resource_class(actor.name, actor.groups)
+        resource_class = options.get("resource_class") or self._catalogue.default_resource_class(
+            actor.name, actor.groups
+        )
         return str(environment), str(resource_class)
 
 

@@ -27,7 +27,7 @@ from .store import ServerStore
 class ServerService:
     """Plans and grants of servers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on
         self,
         database: Database,
         authorizer: Authorizer,
@@ -79,20 +79,25 @@ class ServerService:
 
     async def _check_limits(self, session: AsyncSession, plan: ServerPlan, running: frozenset[str] | None) -> None:
         store = ServerStore(session)
-        others = [g.plan.server_name for g in await store.open_by(plan.person) if g.plan.server_name != plan.server_name]
+        others = [
+            g.plan.server_name for g in await store.open_by(plan.person) if g.plan.server_name != plan.server_name
+        ]
         if running is not None:
             others = [name for name in others if name in running]
         limit = self._limits.servers_per_person
         if len(others) >= limit:
             names = ", ".join(name or "workspace" for name in others)
-            detail = f"You run {len(others)} servers already ({names}); {limit} is the limit for each person on this Hub. "
+            detail = (
+                f"You run {len(others)} servers already ({names}); {limit} is the limit for each person on this Hub. "
+            )
             raise ServerLimitError(detail + "Stop one of them and start this one again.", limit=limit, running=others)
         if plan.project is None:
             return
         people = [name for name in await store.open_in(plan.project) if name != plan.person]
         limit = self._limits.servers_per_project
         if len(people) >= limit:
-            detail = f"The members of this project run {len(people)} servers ({', '.join(people[:5])} …); {limit} is its limit. "
+            some = ", ".join(people[:5])
+            detail = f"The members of this project run {len(people)} servers ({some} …); {limit} is its limit. "
             raise ServerLimitError(detail + "Ask one of them, or a lead, to stop theirs.", limit=limit, running=people)
 
     @writes

@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from jupyterhub_collab.people.schema import PersonGroupRow
 from jupyterhub_collab.projects.models import Member
 from jupyterhub_collab.projects.schema import GroupGrantRow, MemberRow
-from jupyterhub_collab.people.schema import PersonGroupRow
 
 from .models import Grant, ServerPlan
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
@@ -103,7 +103,7 @@ class ServerStore:
         query = select(GrantRow.person, GrantRow.granted_at).where(
             GrantRow.project == slug, GrantRow.person.in_(names), GrantRow.ended_at.is_(None)
         )
-        started = {person: at for person, at in await self._session.execute(query)}
+        started = dict(row.tuple() for row in await self._session.execute(query))
         return [member.model_copy(update={"server_started": started.get(member.user)}) for member in members]
 
     async def leaving(self, slug: str) -> list[str]:

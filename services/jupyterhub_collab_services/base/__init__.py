@@ -1,0 +1,1 @@
+"""What all services share: who asks, how errors look, routes, OpenAPI, the process itself."""

@@ -1,0 +1,125 @@
+"""A service as a process: its options, its start and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from urllib.parse import unquote, urlsplit
+
+from jupyterhub.services.auth import HubOAuth
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets, bind_unix_socket
+from tornado.web import Application
+from traitlets import Bool, Unicode
+from traitlets.config import Application as TraitsApplication
+
+from jupyterhub_collab.access.models import SiteRight
+from jupyterhub_collab.errors import ForbiddenError, LoginRequiredError, SettingsError
+from jupyterhub_collab.factory import Factory
+from jupyterhub_collab.migrations import upgrade
+from jupyterhub_collab.settings import Settings, load_settings
+
+from .body_limit import DRAINED, LimitedServer
+from .handlers import CollabHandler
+from .lifecycle import end_with_parent
+
+log = logging.getLogger(__name__)
+
+
+class HealthHandler(CollabHandler):
+    """Tells whether the service and its database answer."""
+
+    async def prepare(self) -> None:
+        """Ask nobody who it is."""
+
+    async def get(self) -> None:
+        """Look at the database."""
+
+        async def look(session: AsyncSession) -> None:
+            await session.execute(text("SELECT 1"))
+
+        await self.factory.database.read(look)
+        self.finish({"status": "ok"})
+
+
+class MetricsHandler(CollabHandler):
+    """Prometheus metrics, for operators: send an operator's Hub token."""
+
+    async def get(self) -> None:
+        """Write the metrics.
+
+        Raises
+        ------
+        LoginRequiredError, ForbiddenError
+        """
+        if self.who is None:
+            raise LoginRequiredError
+        if SiteRight.OPERATOR not in await self.factory.people.rights(self.who):
+            msg = "Metrics are for operators."
+            raise ForbiddenError(msg)
+        self.set_header("Content-Type", CONTENT_TYPE_LATEST)
+        self.finish(generate_latest())
+
+
+class Service(TraitsApplication):
+    """A Hub service. JupyterHub starts it and passes its address and token in the environment."""
+
+    name = "jupyterhub-collab-service"
+    aliases = {"settings": "Service.settings_file", "url": "Service.url"}  # noqa: RUF012 - traitlets' own way
+
+    settings_file = Unicode(
+        help="The TOML file that the Hub and its services share; else JUPYTERHUB_COLLAB_SETTINGS names it."
+    ).tag(config=True)
+    url = Unicode(
+        help="Where to listen: http://<address>:<port> or http+unix://<quoted path of a socket>. JupyterHub says it."
+    ).tag(config=True)
+    end_with_hub = Bool(
+        default_value=True,
+        help="End when the process that started this one ends. Set to False where something else starts it.",
+    ).tag(config=True)
+    public_origin = Unicode(
+        help="Scheme and host of links that people send to each other; else that of the request."
+    ).tag(config=True)
+
+    def make_application(self, factory: Factory, hub_auth: HubOAuth) -> Application:
+        """Return the web application."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Run until a signal ends it."""
+        logging.basicConfig(level=str(self.log_level), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        if self.end_with_hub:
+            end_with_parent(os.getppid())
+        try:
+            settings = load_settings(self.settings_file or None)
+        except SettingsError as error:
+            self.exit(f"{error}")
+        asyncio.run(self._run(settings))
+
+    async def _run(self, settings: Settings) -> None:
+        factory = Factory.open(settings)
+        await upgrade(factory.database)
+        server = LimitedServer(
+            self.make_application(factory, HubOAuth.instance(parent=self)), max_body_size=DRAINED, xheaders=True
+        )
+        self._listen(server)
+        ended = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+        await ended.wait()
+        server.stop()
+        await server.close_all_connections()
+        await factory.close()
+
+    def _listen(self, server: HTTPServer) -> None:
+        url = urlsplit(self.url or os.environ["JUPYTERHUB_SERVICE_URL"])
+        if url.scheme == "http+unix":
+            server.add_socket(bind_unix_socket(unquote(url.netloc), mode=0o600))
+        else:
+            server.add_sockets(bind_sockets(url.port or 80, url.hostname))
+        log.info("listening")

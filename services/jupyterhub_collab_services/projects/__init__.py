@@ -1,0 +1,1 @@
+"""The projects service: the pages and the JSON API in which people run their projects."""
