@@ -16,10 +16,12 @@ help: ## Show the verbs
 
 .PHONY: demo
 demo: bubblewrap .venv/ready-run node_modules/ready ## Run the product on this machine, at PORT (8000); Ctrl-C ends it
-	@exec jupyterhub-collab demo --state $(STATE)
+	@exec jupyterhub-collab --state $(STATE) demo
 
 .PHONY: demo-clean
 demo-clean: ## Remove all that the demo kept
+	@if [ -e $(STATE)/lock ] && ! flock --nonblock $(STATE)/lock true; then \
+		echo "The demo is running. End it first, with Ctrl-C where it runs." >&2; exit 1; fi
 	@rm -rf $(STATE)
 
 .PHONY: demo-check
