@@ -291,7 +291,7 @@ class LoginUnavailableError(CollabError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The database of this Hub's projects does not answer. Nothing was saved. Try again in a minute, or tell the operator."
+            "The database of this Hub's projects does not answer. Try again in a minute, or tell the operator."
         )
 
 

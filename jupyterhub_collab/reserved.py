@@ -12,7 +12,7 @@ RESERVED_SLUGS: Final = frozenset(
     activity api audit catalogue consoles custom data directory doc edit explore federation files full healthz help home
     hub invitations join jobs kernelspecs lab lab-dev lsp login logo logout mathjax members metrics my-servers nbconvert
     nbextensions new notebooks oauth oauth-callback openapi operator operators people project projects proxy public
-    readme reports retro security server servers services settings shared share shutdown spawn static terminals token tree user
-    users view voila workshop workshops workspace workspaces
+    readme reports retro security server servers services settings shared share shutdown spawn static terminals token
+    tree user users view voila workshop workshops workspace workspaces
     """.split()
 )

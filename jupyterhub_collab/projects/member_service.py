@@ -14,6 +14,7 @@ from jupyterhub_collab.database import Database, reads, writes
 from jupyterhub_collab.errors import LastLeadError, NotFoundError, UnknownGroupError, UnknownPersonError
 from jupyterhub_collab.names import is_hub_group
 from jupyterhub_collab.people.store import PeopleStore
+from jupyterhub_collab.servers.excess import holders_of_too_much
 from jupyterhub_collab.servers.store import ServerStore
 
 from .invitation_store import InvitationStore
@@ -51,14 +52,15 @@ class MemberService:
         """Return members by name, with the state of their server for the project."""
         await self._authorizer.project(session, who, slug, Permission.READ_MEMBERS)
         found = await MemberStore(session).page(slug, after, PAGE + 1)
-        items = await ServerStore(session).with_servers(slug, found[:PAGE])
+        items = await self._with_servers(session, slug, found[:PAGE])
         return Page(items=items, next=items[-1].user if len(found) > PAGE else None)
 
     @reads
     async def leaving(self, session: AsyncSession, who: str | None, slug: str) -> list[str]:
         """Return who is no member any more but whose server for the project has not been seen to end yet."""
         await self._authorizer.project(session, who, slug, Permission.READ_MEMBERS)
-        return await ServerStore(session).leaving(slug)
+        holders = await holders_of_too_much(session, slug)
+        return [name for name in sorted(holders) if await self._authorizer.role(session, name, slug) is None]
 
     @reads
     async def leads(self, session: AsyncSession, who: str | None, slug: str) -> list[str]:
@@ -114,8 +116,13 @@ class MemberService:
         await record(session, self._clock(), access.name, "member.change", person, project=slug, **detail)
 
     async def _one(self, session: AsyncSession, slug: str, person: str) -> Member:
-        found = [m for m in await MemberStore(session).page(slug, "", 1_000_000) if m.user == person]
-        return (await ServerStore(session).with_servers(slug, found))[0]
+        found = await MemberStore(session).members(slug, [person])
+        return (await self._with_servers(session, slug, found))[0]
+
+    async def _with_servers(self, session: AsyncSession, slug: str, members: list[Member]) -> list[Member]:
+        pending = await holders_of_too_much(session, slug)
+        members = await ServerStore(session).with_servers(slug, members)
+        return [member.model_copy(update={"removal_pending": member.user in pending}) for member in members]
 
     @writes
     async def remove(self, session: AsyncSession, who: str | None, slug: str, person: str) -> None:

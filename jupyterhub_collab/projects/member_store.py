@@ -57,13 +57,16 @@ class MemberStore:
 
     async def page(self, slug: str, after: str, limit: int) -> list[Member]:
         """Return the members of a project by name, each with the highest of their roles and where it comes from."""
-        names = list(await self._session.scalars(_names(slug, after, limit)))
+        return await self.members(slug, list(await self._session.scalars(_names(slug, after, limit))))
+
+    async def members(self, slug: str, names: Sequence[str]) -> list[Member]:
+        """Return those of some persons who are members, in the order given."""
         best: dict[str, Member] = {}
         for member in await self._memberships(slug, names):
             held = best.get(member.user)
-            if held is None or (member.role.rank, member.via == "own") > (held.role.rank, held.via == "own"):
+            if held is None or _precedence(member) > _precedence(held):
                 best[member.user] = member
-        return [best[name] for name in names]
+        return [best[name] for name in names if name in best]
 
     async def _memberships(self, slug: str, names: Sequence[str]) -> list[Member]:
         person = (PersonRow.name, PersonRow.display_name, PersonRow.last_seen)
@@ -141,6 +144,11 @@ class MemberStore:
         await self._session.execute(
             delete(GroupGrantRow).where(GroupGrantRow.project == slug, GroupGrantRow.group == group)
         )
+
+
+def _precedence(member: Member) -> tuple[int, bool]:
+    """Order the roles of one person: the higher one, and of two alike their own before a group's."""
+    return member.role.rank, not member.via.startswith("group ")
 
 
 def _names(slug: str, after: str, limit: int) -> Select[str]:

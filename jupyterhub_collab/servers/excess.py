@@ -121,6 +121,12 @@ def _gated(column: Any, name: str, entry: CatalogueEntry) -> Select[Any]:
     return select(*_columns(literal(f"not for them: {name}"))).where(_OPEN, column == name, not_(allowed))
 
 
+async def holders_of_too_much(session: AsyncSession, slug: str) -> frozenset[str]:
+    """Return whose running servers hold the folder of a project in a way that is not allowed now."""
+    query = _mounts().where(GrantedMountRow.project == slug, GrantedMountRow.data.is_(None))
+    return frozenset(row.person for row in await session.execute(query))
+
+
 class ExcessQuery:
     """The query of enforcement, built once from the settings."""
 

@@ -8,9 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyterhub_collab.people.schema import PersonGroupRow
 from jupyterhub_collab.projects.models import Member
-from jupyterhub_collab.projects.schema import GroupGrantRow, MemberRow
 
 from .models import Grant, ServerPlan
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
@@ -98,28 +96,13 @@ class ServerStore:
         return await self._session.scalar(query)
 
     async def with_servers(self, slug: str, members: list[Member]) -> list[Member]:
-        """Return members with when their server for a project started, and whether it is being stopped."""
+        """Return members with when their server for a project started."""
         names = [member.user for member in members]
         query = select(GrantRow.person, GrantRow.granted_at).where(
             GrantRow.project == slug, GrantRow.person.in_(names), GrantRow.ended_at.is_(None)
         )
         started = dict(row.tuple() for row in await self._session.execute(query))
         return [member.model_copy(update={"server_started": started.get(member.user)}) for member in members]
-
-    async def leaving(self, slug: str) -> list[str]:
-        """Return who holds a mount of a project in an open grant without any role in it."""
-        own = select(MemberRow.person).where(MemberRow.project == slug, MemberRow.person == GrantRow.person)
-        grouped = (
-            select(PersonGroupRow.person)
-            .join(GroupGrantRow, GroupGrantRow.group == PersonGroupRow.group)
-            .where(GroupGrantRow.project == slug, PersonGroupRow.person == GrantRow.person)
-        )
-        query = (
-            select(GrantRow.person)
-            .join(GrantedMountRow, GrantedMountRow.grant == GrantRow.id)
-            .where(GrantedMountRow.project == slug, GrantRow.ended_at.is_(None), ~own.exists(), ~grouped.exists())
-        )
-        return list(await self._session.scalars(query.distinct().order_by(GrantRow.person)))
 
     async def stop(self, slug: str, person: str, asked_by: str, now: datetime) -> None:
         """Note that a person's project server, as it runs now, shall end."""
