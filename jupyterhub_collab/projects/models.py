@@ -98,7 +98,7 @@ class Member(_Data):
     display_name: str = ""
     role: Role
     via: str
-    """Where the role comes from: ``made the project``, ``invitation from <name>``, ``link from <name>``, ``group <name>`` …"""
+    """Where the role comes from: ``made the project``, ``invitation from <name>``, ``group <name>`` and so on."""
     since: datetime
     last_seen: datetime | None = None
     server_started: datetime | None = None

@@ -31,6 +31,8 @@ from .models import Page, Project, ProjectState, ProjectSummary
 from .store import ProjectStore
 
 PAGE = 20
+MEASURED = 200
+_FRESH = timedelta(hours=1)
 _RECENT = timedelta(days=30)
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True)]
@@ -248,6 +250,11 @@ class ProjectService:
         if slug in await store.deleted_before(self._clock() - timedelta(days=self._limits.undo_days)):
             await store.purge(slug)
             await record(session, self._clock(), SYSTEM.name, "project.purge", slug)
+
+    @reads
+    async def to_measure(self, session: AsyncSession) -> list[str]:
+        """Return projects whose folder may have another size than is on record; for the Hub process."""
+        return await ProjectStore(session).changed_since(self._clock() - _FRESH, MEASURED)
 
     @writes
     async def measured(self, session: AsyncSession, slug: str, size: int) -> None:

@@ -87,6 +87,13 @@ class ProjectStore:
         query = select(ProjectRow.slug).where(ProjectRow.deleted_at.is_not(None), ProjectRow.deleted_at <= instant)
         return list(await self._session.scalars(query))
 
+    async def changed_since(self, instant: datetime, limit: int) -> list[str]:
+        """Return projects that were never measured, or in which something happened since an instant."""
+        query = select(ProjectRow.slug).where(
+            ProjectRow.deleted_at.is_(None), or_(ProjectRow.size.is_(None), ProjectRow.last_activity >= instant)
+        )
+        return list(await self._session.scalars(query.order_by(ProjectRow.last_activity.desc()).limit(limit)))
+
     async def mine(self, person: str, *, archived: bool) -> list[ProjectSummary]:
         """Return every project of a person, last active first."""
         roles = roles_of(person).subquery()
