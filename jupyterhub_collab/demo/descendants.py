@@ -39,13 +39,15 @@ def end_children(grace: float) -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGTERM if patient else signal.SIGKILL)
         time.sleep(_LOOK)
-        _reap()
+        bury_orphans()
 
 
-def _reap() -> None:
+def bury_orphans(but: int = 0) -> None:
+    """Take the exit codes of ended children, but not that of the one which somebody else here waits for."""
+    looking = os.WEXITED | os.WNOHANG | os.WNOWAIT
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while (ended := os.waitid(os.P_ALL, 0, looking)) and ended.si_pid != but:
+            os.waitpid(ended.si_pid, 0)
 
 
 def _children() -> list[int]:

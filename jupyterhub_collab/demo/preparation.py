@@ -38,7 +38,8 @@ _README: Final = """\
 
 Keeling, C.D. and T.P. Whorf. 2004. Atmospheric CO2 concentrations derived from flask air samples at sites in the SIO
 network. In Trends: A Compendium of Data on Global Change. Carbon Dioxide Information Analysis Center, Oak Ridge
-National Laboratory, U.S. Department of Energy, Oak Ridge, Tennessee, U.S.A. Public domain; this copy comes with statsmodels.
+National Laboratory, U.S. Department of Energy, Oak Ridge, Tennessee, U.S.A. Public domain; this copy comes with
+statsmodels.
 """
 
 

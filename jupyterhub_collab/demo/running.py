@@ -21,7 +21,7 @@ from typing import Final
 from jupyterhub_collab.settings import FILE_VARIABLE
 from jupyterhub_collab.state import STATE_VARIABLE, StateFolder
 
-from .descendants import adopt_orphans, end_children
+from .descendants import adopt_orphans, bury_orphans, end_children
 from .errors import DemoError
 from .preparation import ACCOUNTS, prepare
 
@@ -193,6 +193,7 @@ def _wait_for_end(hub: subprocess.Popen[bytes], end: threading.Event, state: Sta
     while not end.wait(_LOOK):
         if hub.poll() is not None:
             raise DemoError(f"The Hub ended.\n{_last_lines(state)}")
+        bury_orphans(hub.pid)
 
 
 def _end(hub: subprocess.Popen[bytes]) -> None:
