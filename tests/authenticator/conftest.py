@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import create_engine
 
 from jupyterhub_collab.access.models import Role
 from jupyterhub_collab.factory import Factory
@@ -15,12 +17,20 @@ from jupyterhub_collab.settings import Database, People, Settings
 from tests.authenticator.provider import Provider, serving
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "collab.sqlite"
+    engine = create_engine(f"sqlite:///{path}")
+    metadata.create_all(engine)
+    engine.dispose()
+    return path
+
+
 @pytest.fixture
-async def factory(tmp_path: Path) -> AsyncIterator[Factory]:
+async def factory(tmp_path: Path, empty_database: Path) -> AsyncIterator[Factory]:
+    shutil.copy(empty_database, tmp_path / "collab.sqlite")
     url = SecretStr(f"sqlite+aiosqlite:///{tmp_path}/collab.sqlite")
     made = Factory.open(Settings(database=Database(url=url), people=People(group_loss_limit=2)))
-    async with made.database.engine.begin() as connection:
-        await connection.run_sync(metadata.create_all)
     yield made
     await made.close()
 
