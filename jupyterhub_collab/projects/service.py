@@ -208,10 +208,13 @@ class ProjectService:
         Raises
         ------
         NoUndoError
-            It is neither.
+            It is neither, or its days of grace are over.
         """
         access = await self._authorizer.project(session, who, slug, Permission.RESTORE, lock=True)
         if access.project.deleted_at is not None:
+            if access.project.deleted_at <= self._purge_before():
+                msg = f"It was deleted more than {self._limits.undo_days} days ago. Its files may be gone already."
+                raise NoUndoError(msg)
             await ProjectStore(session).save(slug, deleted_at=None, deleted_by=None)
             await record(session, self._clock(), access.name, "project.undelete", slug, project=slug)
             return (await self._authorizer.look(session, who, slug)).project
@@ -238,16 +241,20 @@ class ProjectService:
         await record(session, now, access.name, "project.delete", slug, project=slug)
         return now + timedelta(days=self._limits.undo_days)
 
+    def _purge_before(self) -> datetime:
+        """Return the instant before which a deleted project is gone for good."""
+        return self._clock() - timedelta(days=self._limits.undo_days)
+
     @reads
     async def due_for_purge(self, session: AsyncSession) -> list[str]:
         """Return the deleted projects whose days of grace are over; for the Hub process, which then removes files."""
-        return await ProjectStore(session).deleted_before(self._clock() - timedelta(days=self._limits.undo_days))
+        return await ProjectStore(session).deleted_before(self._purge_before())
 
     @writes
     async def purge(self, session: AsyncSession, slug: str) -> None:
         """Remove the rows of a project that `due_for_purge` named and whose files are gone."""
         store = ProjectStore(session)
-        if slug in await store.deleted_before(self._clock() - timedelta(days=self._limits.undo_days)):
+        if slug in await store.deleted_before(self._purge_before()):
             await store.purge(slug)
             await record(session, self._clock(), SYSTEM.name, "project.purge", slug)
 
