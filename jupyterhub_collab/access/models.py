@@ -82,7 +82,8 @@ _LEAD: Final = _EDITOR | {
     _P.RESTORE,
 }
 
-# The permission table. An operator puts a project in order but has no way into its files: a lead must add them first.
+# The permission table. An operator puts a project in order; its files they reach only as a member, and joining leaves an
+# event like everybody's.
 PERMISSIONS: Final[dict[Standing, frozenset[Permission]]] = {
     Standing.VISITOR: frozenset(),
     Standing.STRANGER: frozenset({_P.ASK_TO_JOIN}),
