@@ -65,7 +65,8 @@ def suggest_slug(title: str) -> str:
 
 def _bounded(text: str, *, safe: frozenset[str]) -> str:
     """Escape, and where that is too long keep the beginning and add a hash of the whole."""
-    escaped = str(escape(text, safe=safe, escape_char="-"))
+    # Lower-case, since a claim on Kubernetes has to be; nothing is lost, for upper-case letters are escaped themselves
+    escaped = str(escape(text, safe=safe, escape_char="-")).lower()
     if len(escaped) <= _LONGEST:
         return escaped
     # "-h-" is not an escape ("-" is followed by two hex digits of a byte), so no short name can look like this one
