@@ -92,7 +92,7 @@ class Service(TraitsApplication):
 
     def start(self) -> None:
         """Run until a signal ends it."""
-        logging.basicConfig(level=str(self.log_level), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.basicConfig(level=self.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
         if self.end_with_hub:
             end_with_parent(os.getppid())
         try:
