@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError as UnreadableVariableError
 
 from .access.models import SiteRight, Visibility
 from .errors import SettingsError
@@ -306,6 +307,21 @@ def _explain(error: ValidationError, source: str) -> str:
     return f"The settings in {source} can't be used.\n" + "\n".join(lines)
 
 
+def _check_variables() -> None:
+    """Refuse variables whose section does not exist; the library looks only for those that it knows.
+
+    Raises
+    ------
+    SettingsError
+    """
+    for variable in os.environ:
+        if variable.upper().startswith(ENV_PREFIX):
+            section = variable[len(ENV_PREFIX) :].split("__", 1)[0].lower()
+            if section not in Settings.model_fields:
+                msg = f"The variable {variable} is not a setting. {_nearest((section,))}"
+                raise SettingsError(msg)
+
+
 def load_settings(path: Path | str | None = None) -> Settings:
     """Read the settings from a TOML file and the environment.
 
@@ -328,7 +344,12 @@ def load_settings(path: Path | str | None = None) -> Settings:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             msg = f"The settings file {name} is not TOML: {error}."
             raise SettingsError(msg) from error
+    _check_variables()
     try:
         return Settings(**content)
+    except UnreadableVariableError as error:
+        # Not as its cause: that one quotes the value
+        msg = f"A variable {ENV_PREFIX}… can't be used: {error}. Write a whole section as JSON, or one setting a variable."
+        raise SettingsError(msg) from None
     except ValidationError as error:
         raise SettingsError(_explain(error, name or "the environment")) from None
