@@ -349,7 +349,7 @@ def load_settings(path: Path | str | None = None) -> Settings:
         return Settings(**content)
     except UnreadableVariableError as error:
         # Not as its cause: that one quotes the value
-        msg = f"A variable {ENV_PREFIX}… can't be used: {error}. Write a whole section as JSON, or one setting a variable."
+        msg = f"A variable {ENV_PREFIX}… can't be used: {error}. Write a section as JSON, or one variable a setting."
         raise SettingsError(msg) from None
     except ValidationError as error:
         raise SettingsError(_explain(error, name or "the environment")) from None
