@@ -117,7 +117,7 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
         ------
         XsrfError
         """
-        if self.hub_auth.get_token(self, in_cookie=False) is not None:
+        if self.hub_auth.get_token(self, in_cookie=False):  # an empty one is none
             return
         try:
             super().check_xsrf_cookie()
@@ -136,7 +136,7 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
     async def _user(self) -> dict[str, Any] | None:
         auth = cast("HubAuth", self.hub_auth)
         token = auth.get_token(self, in_cookie=False)
-        if token is None:
+        if not token:
             user = await auth.get_user(self, sync=False)
         else:
             self._token_authenticated = True
