@@ -36,6 +36,19 @@ class Told(CollabAuthenticatorMixin, ToldAuthenticator):
     """The mixin on an authenticator that says what the test wants."""
 
 
+class GroupAuthenticator(ToldAuthenticator):
+    """Admits who is in a group, as many authenticators do."""
+
+    wanted = ""
+
+    def check_allowed(self, username: str, authentication: Any = None) -> Any:  # noqa: ARG002 - the Hub's signature
+        return self.wanted in (authentication.get("groups") or [])
+
+
+class ToldByGroup(CollabAuthenticatorMixin, GroupAuthenticator):
+    """The mixin on that."""
+
+
 class StaticDummy(StaticGroupsMixin, DummyAuthenticator):
     """A login without groups, and the table in the configuration."""
 

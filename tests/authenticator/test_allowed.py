@@ -200,6 +200,16 @@ async def test_who_joined_by_a_link_may_come_back_while_a_member(factory: Factor
     assert await authenticator.get_authenticated_user(Handler(), data) is None
 
 
+async def test_who_joined_by_a_link_is_refused_where_links_admit_nobody(factory: Factory, link: str) -> None:
+    await factory.people.sign_in("ada", display_name="", groups=None)
+    await factory.invitations.accept("ada", link)
+    authenticator = Dummy(factory=factory, allow_all=False)
+    data = {"username": "ada", "password": ""}
+    assert await authenticator.get_authenticated_user(Handler(), data) is None
+    authenticator.allow_invited = True
+    assert await authenticator.get_authenticated_user(Handler(), data)
+
+
 async def test_who_was_added_by_name_is_not_admitted_by_that(factory: Factory, link: str) -> None:
     assert link
     await factory.people.sign_in("ada", display_name="", groups=None)

@@ -17,7 +17,7 @@ from jupyterhub_collab.errors import SettingsError
 from jupyterhub_collab.factory import Factory, shared_factory
 from jupyterhub_collab.people.models import Kind
 from jupyterhub_collab.projects.service import NewProject
-from tests.authenticator.support import Dummy, Handler, StaticDummy, Told, User
+from tests.authenticator.support import Dummy, Handler, StaticDummy, Told, ToldByGroup, User
 
 DEFAULT: Any = object()
 
@@ -166,6 +166,15 @@ async def test_refused_groups_are_logged_once(factory: Factory, caplog: pytest.L
     await log_in(authenticator, ["collab:x:lead"])
     await log_in(authenticator, ["collab:x:lead", "staff"])
     assert [r.levelname for r in caplog.records if "collab:x:lead" in r.getMessage()] == ["WARNING"]
+
+
+async def test_a_provider_cannot_admit_by_a_group_of_ours(factory: Factory) -> None:
+    authenticator = ToldByGroup(factory=factory, allow_all=False)
+    said = {"name": "ada", "groups": ["collab:tides:lead", "staff"]}
+    authenticator.wanted = "collab:tides:lead"
+    assert await authenticator.get_authenticated_user(Handler(), {"model": said}) is None
+    authenticator.wanted = "staff"
+    assert await authenticator.get_authenticated_user(Handler(), {"model": said})
 
 
 async def test_a_paused_loss_is_logged_and_the_hub_keeps_the_group(
