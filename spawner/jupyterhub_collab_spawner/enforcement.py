@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from jupyterhub_collab.servers.models import Excess
 
     from .planned import PlannedSpawner
+    from .strays import Strays
 
 log = logging.getLogger("jupyterhub.collab.enforcement")
 _LOOKS_PER_RECKONING: Final = 120
+_SOON: Final = 4
 
 
 class Enforcement:
@@ -42,13 +44,15 @@ class Enforcement:
     _current: ClassVar[Enforcement | None] = None
     _looked: ClassVar[asyncio.Event] = asyncio.Event()
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, strays: Strays) -> None:
         self.interval = interval
+        self._strays = strays
         self.seconds = 0.0
         """How long the last look took."""
         self.failing = False
         """Whether the last look failed, so that nothing is known."""
-        self._looks = 0
+        self._looks_until_reckoning = 0
+        self._first = True
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     @classmethod
@@ -60,7 +64,7 @@ class Enforcement:
         except RuntimeError:
             return  # no Hub runs here: a test or a tool that only wants a spawner's configuration
         if cls._current is None or cls._current._task.done():  # noqa: SLF001 - its own
-            cls._current = cls(spawner.interval)
+            cls._current = cls(spawner.interval, spawner.strays())
 
     @classmethod
     async def first_look(cls) -> None:
@@ -68,15 +72,26 @@ class Enforcement:
         if cls._current is not None:
             await cls._looked.wait()
 
+    @classmethod
+    def reckon_soon(cls) -> None:
+        """Compare grants and servers one by one at the next look: one of them may have no counterpart."""
+        if cls._current is not None:
+            cls._current._looks_until_reckoning = 0  # noqa: SLF001 - its own
+
     async def look(self) -> None:
         """Compare once, and stop what holds too much."""
         begun = time.perf_counter()
         excess = await core.servers().excess()
         self.seconds = time.perf_counter() - begun
         await asyncio.gather(*(self._stop(spawner, why) for spawner, why in self._concerned(excess)))
-        if self._looks % _LOOKS_PER_RECKONING == 0:
-            await self._reckon()
-        self._looks += 1
+        if self._looks_until_reckoning <= 0:
+            self._looks_until_reckoning = _LOOKS_PER_RECKONING
+            try:
+                await self._reckon()
+            except BaseException:
+                self._looks_until_reckoning = 0
+                raise
+        self._looks_until_reckoning -= 1
 
     async def _run(self) -> None:
         while True:
@@ -116,21 +131,23 @@ class Enforcement:
 
         What was granted is known before the grants are read, so a start in between is not taken for one without.
         """
-        present = {(spawner.user.name, spawner.name): spawner for spawner in self.spawners if spawner.active}
-        granted = {spawner.grant_id: spawner for spawner in present.values() if spawner.grant_id is not None}
+        held = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
         grants = {grant.id: grant.plan for grant in await core.servers().open_grants()}
-        for number in granted.keys() - grants.keys():
-            if granted[number].grant_id == number:
-                await self._stop(granted[number], "it has no grant on record")
-        keeper = next(iter(self.spawners), None)
-        if keeper is None:
-            return
-        if self._looks == 0:
-            await keeper.end_strays(set(present))
-        for number, plan in grants.items():
-            key = (plan.person, plan.server_name)
-            if key not in self._active() and await keeper.end_stray(*key):
-                await core.servers().ended(*key, grant=number)
+        for number in held.keys() - grants.keys():
+            if held[number].grant_id == number:
+                await self._stop(held[number], "it has no grant on record")
+        if self._first:
+            await self._strays.end_all_but(self._active())
+            self._first = False
+        for number in grants.keys() - held.keys():
+            await self._close(number, (grants[number].person, grants[number].server_name))
+
+    async def _close(self, grant: int, server: tuple[str, str]) -> None:
+        """Close a grant that no spawner holds; where one may still take it up, look again soon."""
+        if server not in self._active() and await self._strays.end(*server):
+            await core.servers().ended(*server, grant=grant)
+        else:
+            self._looks_until_reckoning = _SOON
 
     def _active(self) -> set[tuple[str, str]]:
         return {(spawner.user.name, spawner.name) for spawner in self.spawners if spawner.active}

@@ -37,8 +37,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
     asked first, profiles are applied as usual, and what the plan says is set when the pod's manifest is made, after all
     of them: a profile may choose an image where the plan names none, but never a volume, a group or a size.
 
-    It rests on: ``get_pod_manifest`` being the last word on the pod; the dict form of ``volumes`` and ``volume_mounts``;
-    ``start``, ``stop`` and ``poll`` as JupyterHub documents them.
+    It rests on: ``get_pod_manifest`` being the last word on the pod; the dict form of ``volumes`` and
+    ``volume_mounts``; ``start``, ``stop`` and ``poll`` as JupyterHub documents them.
     """
 
     home_path = Unicode(

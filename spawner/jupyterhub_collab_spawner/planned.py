@@ -14,6 +14,7 @@ from jupyterhub_collab.errors import CollabError, PlanRefusedError
 from . import core
 from .enforcement import Enforcement
 from .errors import NoCoreError
+from .strays import Strays, UnknownStrays
 
 if TYPE_CHECKING:
     from jupyterhub.spawner import Spawner as _Half
@@ -84,12 +85,9 @@ class PlannedSpawner(_Half):
         """End the server at once, whatever its state, because it holds more than is allowed now."""
         await self.stop(now=True)
 
-    async def end_stray(self, person: str, server_name: str) -> bool:  # noqa: ARG002 - for those that keep records
-        """End a server of this name that no spawner stands for; tell whether it is sure that none runs."""
-        return False
-
-    async def end_strays(self, claimed: set[tuple[str, str]]) -> None:
-        """End all servers of an earlier Hub but the claimed ones, for those that keep records."""
+    def strays(self) -> Strays:
+        """Return how servers are found that no spawner stands for."""
+        return UnknownStrays()
 
     async def report_end(self) -> None:
         """Tell the core that the server is gone; where that fails now, enforcement does it later."""
@@ -99,6 +97,7 @@ class PlannedSpawner(_Half):
         try:
             await core.servers().ended(self.user.name, self.name, grant=grant)
         except Exception:
+            Enforcement.reckon_soon()
             self.log.exception("The core could not be told that %s has ended; trying again later", self._log_name)
 
     def get_state(self) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from .errors import (
     TakenAwayError,
 )
 from .planned import PlannedSpawner, refusal
-from .records import Record, ServerFolder, all_records, default_folder, prepare_folder
+from .records import Record, ServerFolder, default_folder, prepare_folder
+from .strays import KILL_PATIENCE, RecordedStrays
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from .singleuser import Place
 
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
-_KILL_PATIENCE: Final = 10.0
 
 
 class CollabSandboxSpawner(PlannedSpawner, Spawner):
@@ -149,7 +149,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
             The plan is refused, this machine can't follow it, or the server ended before it answered.
         """
         self._taken_away = False
-        await self.end_stray(self.user.name, self.name)
+        await self.strays().end(self.user.name, self.name)
         plan = await self.granted()
         try:
             await self._launch(plan)
@@ -177,7 +177,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
                 processes.ask_to_end(init, inside=self.isolation == "sandbox")
                 await processes.ended(init, self.stop_grace)
             processes.send(init, signal.SIGKILL)
-            if not await processes.ended(init, _KILL_PATIENCE):
+            if not await processes.ended(init, KILL_PATIENCE):
                 msg = f"The sandbox of {self._log_name} outlived a kill of process {init.pid}"
                 raise RuntimeError(msg)
         await self._put_away()
@@ -186,7 +186,8 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         """Return none while the server runs, else a number; never before enforcement has looked once."""
         await Enforcement.first_look()
         if self.init is None:
-            await self.end_stray(self.user.name, self.name)
+            await self.strays().end(self.user.name, self.name)
+            Enforcement.reckon_soon()  # a Hub that was killed may have left a grant
             return 0
         if processes.alive(self.init):
             self._bound_log()
@@ -218,25 +219,9 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         self._taken_away = True
         await self.stop(now=True)
 
-    async def end_stray(self, person: str, server_name: str) -> bool:
-        """End a sandbox that is on record under this name; tell whether it is sure that none runs."""
-        folder = ServerFolder(self.runtime, person, server_name)
-        record = folder.read()
-        if record is not None:
-            processes.send(record.init, signal.SIGKILL)
-            if not await processes.ended(record.init, _KILL_PATIENCE):
-                return False
-            await cgroups.remove(record.control_groups)
-        if folder.read() == record:  # else a start came in between, and it is that one's folder
-            folder.remove()
-        return True
-
-    async def end_strays(self, claimed: set[tuple[str, str]]) -> None:
-        """End all sandboxes on record that no spawner stands for."""
-        for record in all_records(self.runtime):
-            if (record.person, record.server_name) not in claimed:
-                self.log.warning("Ending a server of %s that an earlier Hub left behind", record.person)
-                await self.end_stray(record.person, record.server_name)
+    def strays(self) -> RecordedStrays:
+        """Return how sandboxes are found that no spawner stands for."""
+        return RecordedStrays(self.runtime)
 
     async def _launch(self, plan: ServerPlan) -> None:
         """Start the sandbox, put it on record, and only then let the server run."""

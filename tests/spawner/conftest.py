@@ -33,6 +33,14 @@ def make_site() -> Iterator[MakeSite]:
         shutil.rmtree(site.runtime, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def own_site(make_site: MakeSite) -> Site:
+    """A running Hub of the account that runs the tests, where the account makes no difference."""
+    made = make_site()
+    made.start_hub()
+    return made
+
+
 @pytest.fixture(scope="module", params=ACCOUNTS)
 def site(request: pytest.FixtureRequest, make_site: MakeSite) -> Site:
     """A running Hub, once as root and once as an ordinary account."""

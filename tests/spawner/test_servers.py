@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pwd
 import signal
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 from jupyterhub_collab.access.models import Role
 from jupyterhub_collab_spawner import processes
 from tests.spawner.conftest import MakeSite
-from tests.spawner.support.running import Site, command_lines
+from tests.spawner.support.running import ORDINARY, Site, command_lines
 
 WRITER = """
 import os, time
@@ -45,7 +47,7 @@ def test_a_project_server_shows_what_the_role_allows_and_ends_for_sure(site: Sit
 
 
 def test_a_viewer_reads_and_cannot_write(site: Site) -> None:
-    site.project("co2").joinpath("notes.txt").write_text("read me", encoding="utf-8")
+    site.put_file("co2", "notes.txt", "read me")
     assert site.start("eve").status_code == 201
     code = """
 for path in ("/home/eve/projects/co2/notes.txt", "/data/noaa-co2/co2.csv"):
@@ -66,7 +68,8 @@ open("/home/eve/mine", "w").write("kept")
     assert site.home("eve").joinpath("mine").read_text(encoding="utf-8") == "kept"
 
 
-def test_a_server_outlives_the_hub_and_is_found_again(site: Site) -> None:
+def test_a_server_outlives_the_hub_and_is_found_again(own_site: Site) -> None:
+    site = own_site
     assert site.start("ada").status_code == 201
     init = site.record("ada").init
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -79,7 +82,8 @@ def test_a_server_outlives_the_hub_and_is_found_again(site: Site) -> None:
     assert not processes.alive(init)
 
 
-def test_a_server_that_dies_while_the_hub_is_away_is_not_claimed(site: Site) -> None:
+def test_a_server_that_dies_while_the_hub_is_away_is_not_claimed(own_site: Site) -> None:
+    site = own_site
     assert site.start("ada").status_code == 201
     site.end_hub()
     processes.send(site.record("ada").init, signal.SIGKILL)
@@ -88,7 +92,9 @@ def test_a_server_that_dies_while_the_hub_is_away_is_not_claimed(site: Site) -> 
     assert site.core(lambda factory: factory.servers.open_grants()) == []
 
 
-def test_removal_ends_a_server_that_holds_a_file_open(site: Site) -> None:
+def test_removal_ends_a_server_that_holds_a_file_open(own_site: Site) -> None:
+    site = own_site
+    site.member("ben", Role.EDITOR)
     assert site.start("ben", "co2").status_code == 201
     site.run("ben", "co2", WRITER.format(person="ben"))
     beat = site.project("co2") / "beat-ben"
@@ -98,24 +104,26 @@ def test_removal_ends_a_server_that_holds_a_file_open(site: Site) -> None:
     site.wait_until(lambda: site.running("ben") == {}, 4)
     last = float(beat.read_text(encoding="utf-8").split()[-1])
     assert last - answered < 2
-    assert site.ask("ben", "co2", "GET", "api/contents").status_code in {404, 424, 503}
+    assert site.ask("ben", "co2", "GET", "api/contents").status_code != 200
     refused = site.start("ben", "co2")
     assert refused.status_code == 404
     assert "you have no project “co2”" in refused.json()["message"]
-    site.core(lambda factory: factory.members.put("ada", "co2", "ben", Role.EDITOR))
 
 
-def test_demotion_ends_a_workspace_and_the_next_one_is_read_only(site: Site) -> None:
+def test_demotion_ends_a_workspace_and_the_next_one_is_read_only(own_site: Site) -> None:
+    site = own_site
+    site.member("ben", Role.EDITOR)
     assert site.start("ben").status_code == 201
     site.core(lambda factory: factory.members.put("ada", "co2", "ben", Role.VIEWER))
     site.wait_until(lambda: site.running("ben") == {}, 4)
     assert site.start("ben").status_code == 201
     assert "Read-only file system" in site.run("ben", "", "open('/home/ben/projects/co2/new', 'w')")
     site.stop("ben")
-    site.core(lambda factory: factory.members.put("ada", "co2", "ben", Role.EDITOR))
 
 
-def test_what_was_lost_while_the_hub_was_away_is_taken_before_it_serves(site: Site) -> None:
+def test_what_was_lost_while_the_hub_was_away_is_taken_before_it_serves(own_site: Site) -> None:
+    site = own_site
+    site.member("ben", Role.EDITOR)
     assert site.start("ben", "co2").status_code == 201
     init = site.record("ben", "co2").init
     site.end_hub(signal.SIGKILL)
@@ -124,13 +132,13 @@ def test_what_was_lost_while_the_hub_was_away_is_taken_before_it_serves(site: Si
     site.start_hub()
     assert not processes.alive(init)
     assert site.running("ben") == {}
-    site.core(lambda factory: factory.members.put("ada", "co2", "ben", Role.EDITOR))
 
 
-def test_names_and_options_open_nothing(site: Site) -> None:
+def test_names_and_options_open_nothing(own_site: Site) -> None:
+    site = own_site
     unknown = site.start("ada", "secret")
     assert unknown.status_code == 404
-    assert "Open a server from its project's page" in unknown.json()["message"]
+    assert "you have no project “secret”" in unknown.json()["message"]
     larger = site.start("ada", "", resource_class="large")
     assert larger.status_code == 403
     assert site.running("ada") == {}
@@ -170,28 +178,26 @@ except OSError as error:
     site.stop("ada")
 
 
-@pytest.mark.parametrize("planted", ["/etc", "../project-secret", "loop/loop", None])
-def test_what_a_person_plants_at_a_mount_point_harms_nothing(site: Site, planted: str | None) -> None:
+def test_what_a_person_plants_at_a_mount_point_harms_nothing(site: Site) -> None:
     home = site.home("ada")
-    place = home / "projects"
-    if place.is_dir() and not place.is_symlink():
-        place.rmdir()
-    if planted is None:
-        place.write_text("a file", encoding="utf-8")
-    else:
+    home.mkdir(parents=True, exist_ok=True)
+    os.chown(home, ORDINARY if site.uid else pwd.getpwnam("nobody").pw_uid, -1)
+    for planted in ("/etc", "../project-secret", "projects"):
+        place = home / "projects"
+        if place.is_dir() and not place.is_symlink():
+            place.rmdir()
         place.symlink_to(planted)
-    assert site.start("ada", "co2").status_code == 201
-    shown = site.run("ada", "co2", "import os; print(os.listdir('/home/ada/projects'))")
-    assert shown == "['co2']\n"
-    site.stop("ada", "co2")
-    assert [path for path in home.iterdir() if path.name.startswith("projects.moved-")]
+        assert site.start("ada", "co2").status_code == 201
+        assert site.run("ada", "co2", "import os; print(os.listdir('/home/ada/projects'))") == "['co2']\n"
+        site.stop("ada", "co2")
+    assert len([path for path in home.iterdir() if path.name.startswith("projects.moved-")]) == 3
     assert not Path("/etc/co2").exists()
 
 
 def test_links_in_a_project_lead_nowhere(site: Site) -> None:
     folder = site.project("co2")
-    site.project("secret").mkdir(exist_ok=True)
-    site.project("secret").joinpath("plan").write_text("ben's own", encoding="utf-8")
+    site.put_file("co2", "notes.txt", "read me")
+    site.put_file("secret", "plan", "ben's own")
     for name, target in {"shadow": "/etc/shadow", "up": "../project-secret/plan", "host": site.project("secret") / "plan"}.items():
         folder.joinpath(name).unlink(missing_ok=True)
         folder.joinpath(name).symlink_to(target)
