@@ -9,10 +9,10 @@ from typing import Final
 
 RESERVED_SLUGS: Final = frozenset(
     """
-    activity api audit catalogue consoles custom data directory doc edit explore federation files full healthz help home
-    hub invitations join jobs kernelspecs lab lab-dev lsp login logo logout mathjax members metrics my-servers nbconvert
-    nbextensions new notebooks oauth oauth-callback openapi operator operators people project projects proxy public
-    readme reports retro security server servers services settings shared share shutdown spawn static terminals token
-    tree user users view voila workshop workshops workspace workspaces
+    activity api audit catalogue consoles custom data directory doc edit explore federation files full healthz help
+    home hub invitations jobs join kernelspecs lab lab-dev login logo logout lsp mathjax me members metrics
+    my-servers nbconvert nbextensions needs-you new notebooks oauth oauth-callback openapi operator operators people
+    project projects proxy public readme reports retro security server servers services settings share shared
+    shutdown spawn static terminals token tree user users view voila workshop workshops workspace workspaces
     """.split()
 )
