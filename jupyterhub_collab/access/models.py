@@ -139,7 +139,7 @@ class Actor:
         return SiteRight.OPERATOR in self.rights
 
 
-# For what the system itself does (purge after the days of grace): no person has this name, since a space is refused.
+# For what the system itself does (purge after the days of grace); nobody can sign in by this name.
 SYSTEM: Final = Actor(name="the system")
 
 

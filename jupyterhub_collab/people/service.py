@@ -57,7 +57,7 @@ class PeopleService:
         InvalidInputError
             The account name can't be kept.
         """
-        if not name or len(name) > _LONGEST or not name.isprintable():
+        if not name or len(name) > _LONGEST or not name.isprintable() or name == SYSTEM.name:
             msg = "An account name has 1 to 255 characters that can be printed. Ask the operator to map it to one."
             raise InvalidInputError(msg, field="name")
         store = PeopleStore(session)
