@@ -288,7 +288,7 @@ class ProjectService:
             mine=search.mine if person else None,
             active_since=self._clock() - _RECENT if search.recent else None,
             by_title=by_title,
-            after=unpack(search.cursor) if search.cursor else None,
+            after=unpack(search.cursor, instant=not by_title) if search.cursor else None,
             limit=PAGE + 1,
         )
         items = found[:PAGE]

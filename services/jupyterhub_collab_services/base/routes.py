@@ -21,6 +21,9 @@ from .handlers import CollabHandler, invalid_input
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
+# No database keeps one in a text
+_ZERO: Final = "It holds a zero byte."
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -133,13 +136,13 @@ class ApiHandler(CollabHandler):
         result = await route.endpoint(call, **_arguments(route, arguments))
         self._write(route, result if isinstance(result, Answer) else Answer(body=result))
 
-    get = post = put = patch = delete = _answer
+    get = head = post = put = patch = delete = options = _answer
 
     def _body(self, model: type[M]) -> M:
         text = self.request.body or b"{}"
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             why = "It can't be parsed."
             raise NotJsonError(why) from error
         if not isinstance(content, dict):
@@ -171,6 +174,9 @@ class UnknownPathHandler(CollabHandler):
 
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
+    for name, value in values.items():
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidInputError(_ZERO, field=name)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -185,7 +191,7 @@ def _arguments(route: Route, values: tuple[str, ...]) -> dict[str, str | int]:
                 raise NotFoundError(name)
             arguments[name] = int(value)
         elif "\0" in value:
-            raise InvalidInputError("A name holds a zero byte.", field=name)
+            raise InvalidInputError(_ZERO, field=name)
         else:
             arguments[name] = value
     return arguments
