@@ -24,7 +24,11 @@ BAD = [
     ("jupyterhub_collab/names.py", "import tornado.web", "Only the core's authenticator"),
     ("jupyterhub_collab/projects/schema.py", "from . import store", "Inside a feature"),
     ("jupyterhub_collab/people/store.py", "import jupyterhub_collab.projects.service", "know no service"),
-    ("services/jupyterhub_collab_services/base/metrics.py", "import jupyterhub_collab.people.store", "go through a service"),
+    (
+        "services/jupyterhub_collab_services/base/metrics.py",
+        "import jupyterhub_collab.people.store",
+        "go through a service",
+    ),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import importlib.util
 import json
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from jupyterhub_collab.authenticator.accounts import write_accounts
+from jupyterhub_collab.factory import Factory
+from jupyterhub_collab.migrations import upgrade
 from jupyterhub_collab.names import new_code
-from jupyterhub_collab.settings import load_settings
+from jupyterhub_collab.settings import Settings, load_settings
 from jupyterhub_collab.state import StateFolder
 
 from .errors import DemoError
@@ -58,10 +61,22 @@ def prepare(state: StateFolder, password: str) -> str:
     write_data(state / "data" / "noaa-co2")
     template = string.Template(Path(__file__).with_name("settings.toml").read_text(encoding="utf-8"))
     state.settings.write_text(template.substitute(_paths(state)), encoding="utf-8")
-    load_settings(state.settings)
+    asyncio.run(introduce(load_settings(state.settings)))
     password = password or state.secret("demo-password", new_code)
     write_accounts(state / "accounts.json", ACCOUNTS, password)
     return password
+
+
+async def introduce(settings: Settings) -> None:
+    """Write the persons who have an account, so that others find them before they first log in."""
+    factory = Factory.open(settings)
+    try:
+        await upgrade(factory.database)
+        for name, display_name in ACCOUNTS.items():
+            if await factory.people.get(name) is None:
+                await factory.people.sign_in(name, display_name=display_name, groups=None)
+    finally:
+        await factory.close()
 
 
 def _paths(state: StateFolder) -> dict[str, str]:

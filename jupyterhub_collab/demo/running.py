@@ -25,12 +25,15 @@ from .descendants import adopt_orphans, bury_orphans, end_children
 from .errors import DemoError
 from .preparation import ACCOUNTS, prepare
 
+LOG: Final = "hub.log"
 CHECKOUT: Final = Path(__file__).parents[2]
 PASSWORD_VARIABLE: Final = "DEMO_PASSWORD"  # noqa: S105 - the variable's name
 _PATIENCE: Final = 180.0
 _GRACE: Final = 45.0  # a Hub waits up to 30 s for a service of its own
 _LOOK: Final = 0.3
 _LAST_LINES: Final = 15
+# Asked before, the proxy answers for a Hub that is not there yet, and fills the log with that
+_READY: Final = "JupyterHub is now running at"
 _HIGHEST_PORT: Final = 65535
 
 WELCOME: Final = """
@@ -132,7 +135,7 @@ def configuration() -> Path:
 
 def _start_hub(state: StateFolder, port: int) -> subprocess.Popen[bytes]:
     """Start the Hub in a session of its own, so that Ctrl-C reaches it through us only; it ends when we are killed."""
-    log = state / "hub.log"
+    log = state / LOG
     if log.exists():
         log.replace(state / "hub.old.log")
     command = [
@@ -167,7 +170,7 @@ def _wait_for_login(hub: subprocess.Popen[bytes], address: str, end: threading.E
     while not end.wait(_LOOK):
         if hub.poll() is not None:
             raise DemoError(f"The Hub ended while it was starting.\n{_last_lines(state)}")
-        if _answers(f"{address}hub/login"):
+        if _READY in _log(state) and _answers(f"{address}hub/login"):
             return True
         if time.monotonic() > give_up:
             raise DemoError(f"The login page does not answer after {_PATIENCE:.0f} s.\n{_last_lines(state)}")
@@ -207,9 +210,12 @@ def _end(hub: subprocess.Popen[bytes]) -> None:
 
 
 def _last_lines(state: StateFolder) -> str:
-    log = state / "hub.log"
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
-    return "\n".join([f"The end of {log}:", *lines])
+    lines = _log(state).splitlines()[-_LAST_LINES:]
+    return "\n".join([f"The end of {state / LOG}:", *lines])
+
+
+def _log(state: StateFolder) -> str:
+    return (state / LOG).read_text(encoding="utf-8", errors="replace")
 
 
 def _welcome(address: str, password: str, state: StateFolder, seconds: float) -> str:
