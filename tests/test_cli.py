@@ -53,7 +53,7 @@ def _at_database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_at_database")
 class TestOnBothDatabases:
-    def test_list_has_a_line_for_each_project(self, run: Run, world: World) -> None:  # noqa: ARG002 - fills
+    def test_list_has_a_line_for_each_project(self, run: Run, world: World) -> None:
         done = run("projects", "list")
         assert done.code == 0
         assert [line.split()[:3] for line in done.said.splitlines()] == [[SLUG, "active", "private"]]
@@ -63,12 +63,12 @@ class TestOnBothDatabases:
         assert run("projects", "list").said == ""
         assert run("projects", "list", "--deleted").said.split()[:2] == [SLUG, "deleted"]
 
-    def test_show_names_the_members_with_their_roles(self, run: Run, world: World) -> None:  # noqa: ARG002
+    def test_show_names_the_members_with_their_roles(self, run: Run, world: World) -> None:
         said = run("projects", "show", SLUG).said
         roles = [line.split()[:2] for line in said.splitlines()[1:]]
         assert {("lead", "lead"), ("editor", "editor"), ("viewer", "viewer")} <= {tuple(role) for role in roles}
 
-    def test_export_is_the_whole_project_without_secrets(self, run: Run, world: World) -> None:  # noqa: ARG002
+    def test_export_is_the_whole_project_without_secrets(self, run: Run, world: World) -> None:
         exported = json.loads(run("projects", "export", SLUG).said)
         assert exported["project"]["slug"] == SLUG
         assert {member["user"] for member in exported["members"]} >= {"lead", "editor", "viewer"}
@@ -76,7 +76,7 @@ class TestOnBothDatabases:
         assert "code" not in json.dumps(exported["invitations"])
 
     @pytest.mark.parametrize("verb", ["show", "export"])
-    def test_a_project_that_is_not_there_is_a_sentence(self, run: Run, world: World, verb: str) -> None:  # noqa: ARG002
+    def test_a_project_that_is_not_there_is_a_sentence(self, run: Run, world: World, verb: str) -> None:
         # "co" is the beginning of a slug that is there
         assert "There is no such project" in str(run("projects", verb, "co").code)
 
