@@ -198,7 +198,11 @@ def test_links_in_a_project_lead_nowhere(site: Site) -> None:
     folder = site.project("co2")
     site.put_file("co2", "notes.txt", "read me")
     site.put_file("secret", "plan", "ben's own")
-    for name, target in {"shadow": "/etc/shadow", "up": "../project-secret/plan", "host": site.project("secret") / "plan"}.items():
+    for name, target in {
+        "shadow": "/etc/shadow",
+        "up": "../project-secret/plan",
+        "host": site.project("secret") / "plan",
+    }.items():
         folder.joinpath(name).unlink(missing_ok=True)
         folder.joinpath(name).symlink_to(target)
     assert site.start("ada", "co2").status_code == 201
@@ -275,5 +279,3 @@ def with_hub_killed(site: Site) -> None:
         site.stop("ada")
     assert site.hub is not None
     site.hub.wait(timeout=20)
-
-

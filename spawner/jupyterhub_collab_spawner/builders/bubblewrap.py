@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LAUNCHER: Final = "/run/collab/launch/launch.py"
 HUB_DIRECTORY: Final = "/run/collab/hub"
 _STAGE: Final = PurePosixPath("/run/stage")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}\Z")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 USER_ID: Final = "1000"
 
 # Of /etc only what programs need to run, to find names and to trust certificates; never passwd, shadow or private keys
@@ -106,7 +106,7 @@ def home_path(person: str, occupied: Iterable[str] = ()) -> str:
     plain = f"/home/{person}"
     if _PLAIN_NAME.match(person) and not any(f"{path}/".startswith(f"{plain}/") for path in occupied):
         return plain
-    # Escaped names hold no "_", "@", "." or "+", so this prefix keeps them apart from plain names
+    # No plain name begins with "_", so this keeps the escaped ones apart
     return f"/home/_{names.home_volume(person).removeprefix('home-')}"
 
 

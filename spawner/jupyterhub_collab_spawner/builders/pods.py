@@ -17,7 +17,7 @@ LABEL: Final = "collab.jupyter.org"
 # Group ids of projects: far above what hosts and images use, below 2**31 which some file servers take for negative
 _FIRST_GROUP: Final = 1_000_000_000
 _GROUPS: Final = 1_000_000_000
-_LONGEST_NAME: Final = 63  # of a volume in a pod, and of a label's value (RFC 1123)
+_NAME = re.compile(r"(?!claim-h--)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")  # of a volume in a pod (RFC 1123)
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
 
 
@@ -90,9 +90,9 @@ def claim_name(claim: str) -> str:
 
 
 def _bounded(name: str) -> str:
-    if len(name) <= _LONGEST_NAME and "." not in name:
+    if _NAME.match(name):
         return name
-    return f"{name[:40].replace('.', '-')}-{hashlib.sha256(name.encode()).hexdigest()[:20]}"
+    return f"claim-h--{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
 def _claims(plan: ServerPlan, shared_claim: str) -> list[str]:

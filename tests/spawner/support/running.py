@@ -126,7 +126,11 @@ class Site:
             "MORE_CONFIG": self.more if more is None else more,
             FILE_VARIABLE: str(self.settings_file),
         }
-        drop = [] if self.uid == os.geteuid() else ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+        drop = (
+            []
+            if self.uid == os.geteuid()
+            else ["setpriv", f"--reuid={self.uid}", f"--regid={self.uid}", "--clear-groups"]
+        )
         with (self.state / "hub.log").open("ab") as log:
             self.hub = subprocess.Popen(
                 [*drop, "jupyterhub", "-f", str(CONFIGURATION)],
@@ -157,7 +161,9 @@ class Site:
         self.end_hub(signal.SIGKILL)
         for init in self.inits():
             processes.send(init, signal.SIGKILL)
-        for pid in self.processes_with(str(self.runtime / "proxy.sock").replace("/", "%2F"), str(self.runtime / "proxy.sock")):
+        for pid in self.processes_with(
+            str(self.runtime / "proxy.sock").replace("/", "%2F"), str(self.runtime / "proxy.sock")
+        ):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
