@@ -56,6 +56,12 @@ class MemberService:
         return Page(items=items, next=items[-1].user if len(found) > PAGE else None)
 
     @reads
+    async def roles(self, session: AsyncSession, who: str | None, slug: str, people: list[str]) -> dict[str, Role]:
+        """Return the role of each of some people who is a member; for those who invite."""
+        await self._authorizer.project(session, who, slug, Permission.MANAGE_MEMBERS)
+        return await MemberStore(session).roles(slug, people)
+
+    @reads
     async def leaving(self, session: AsyncSession, who: str | None, slug: str) -> list[str]:
         """Return who is no member any more but whose server for the project has not been seen to end yet."""
         await self._authorizer.project(session, who, slug, Permission.READ_MEMBERS)

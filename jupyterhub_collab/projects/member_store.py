@@ -68,6 +68,14 @@ class MemberStore:
                 best[member.user] = member
         return [best[name] for name in names if name in best]
 
+    async def roles(self, slug: str, names: Sequence[str]) -> dict[str, Role]:
+        """Return the highest role of each of some persons who is a member."""
+        found: dict[str, Role] = {}
+        for member in await self._memberships(slug, names):
+            held = found.get(member.user)
+            found[member.user] = member.role if held is None else max(held, member.role, key=lambda role: role.rank)
+        return found
+
     async def _memberships(self, slug: str, names: Sequence[str]) -> list[Member]:
         person = (PersonRow.name, PersonRow.display_name, PersonRow.last_seen)
         own = (

@@ -1,0 +1,21 @@
+"""A project's README as HTML; its links to files lead into the reader's own server."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+from markupsafe import Markup
+
+from jupyterhub_collab_services.base import markdown
+
+
+def readme_html(text: str, url: str, *, opens_files: bool) -> Markup:
+    """Return a README; only who may open files gets links to them."""
+
+    def file_link(target: str) -> str | None:
+        path = unquote(target.split("#", 1)[0].split("?", 1)[0]).removeprefix("./")
+        if not opens_files or not path or ".." in path.split("/"):
+            return None
+        return f"{url}/open?path={quote(path)}"
+
+    return markdown.render(text, file_link)
