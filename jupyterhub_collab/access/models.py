@@ -82,8 +82,8 @@ _LEAD: Final = _EDITOR | {
     _P.RESTORE,
 }
 
-# The permission table. An operator puts a project in order; its files they reach only as a member, and joining leaves an
-# event like everybody's.
+# The permission table. An operator puts a project in order; its files they reach only as a member, and joining leaves
+# an event as everybody's does.
 PERMISSIONS: Final[dict[Standing, frozenset[Permission]]] = {
     Standing.VISITOR: frozenset(),
     Standing.STRANGER: frozenset({_P.ASK_TO_JOIN}),
