@@ -15,7 +15,7 @@ help: ## Show the verbs
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
 .PHONY: demo
-demo: bubblewrap .venv/ready-run node_modules/ready ## Run the product on this machine, at PORT (8000); Ctrl-C ends it
+demo: for-running .venv/ready-run node_modules/ready ## Run the product on this machine, at PORT (8000); Ctrl-C ends it
 	@exec jupyterhub-collab --state $(STATE) demo
 
 .PHONY: demo-clean
@@ -25,19 +25,19 @@ demo-clean: ## Remove all that the demo kept
 	@rm -rf $(STATE)
 
 .PHONY: demo-check
-demo-check: bubblewrap browser .venv/ready-dev node_modules/ready ## Start the demo, walk the main job by API and browser, stop it
+demo-check: for-browsing .venv/ready-dev node_modules/ready ## Start the demo, walk the main job by API and browser, stop it
 	@exec pytest tests/demo tests/browser/test_main_job.py
 
 .PHONY: test
-test: bubblewrap browser postgresql .venv/ready-dev node_modules/ready ## Run the tests (about 15 minutes)
+test: for-testing .venv/ready-dev node_modules/ready ## Run the tests (about 15 minutes)
 	@exec pytest -m 'not long'
 
 .PHONY: test-long
-test-long: bubblewrap browser postgresql .venv/ready-dev node_modules/ready ## Run the counted tests: races, kills, random requests
+test-long: for-testing .venv/ready-dev node_modules/ready ## Run the counted tests: races, kills, random requests
 	@exec pytest -m long --timeout 0 --capture=no
 
 .PHONY: bench
-bench: bubblewrap browser postgresql .venv/ready-dev node_modules/ready ## Measure; BENCH=name for one figure
+bench: for-testing .venv/ready-dev node_modules/ready ## Measure; BENCH=name for one figure
 	@exec python -m tests.bench $(BENCH)
 
 .PHONY: lint
@@ -59,11 +59,13 @@ constraints: .venv/ready-dev ## Pin the newest versions of everything
 
 # What the verbs stand on. A stamp stands for what was installed from the files behind it.
 
-.PHONY: bubblewrap browser postgresql
-bubblewrap postgresql:
-	@tools/bootstrap system $@
-browser:
-	@tools/bootstrap system chromium
+.PHONY: for-running for-browsing for-testing
+for-running:
+	@tools/bootstrap system bubblewrap
+for-browsing:
+	@tools/bootstrap system bubblewrap chromium
+for-testing:
+	@tools/bootstrap system bubblewrap chromium postgresql
 
 .venv/ready-run: $(DECLARED)
 	@tools/bootstrap venv $(RUN_EXTRAS)
