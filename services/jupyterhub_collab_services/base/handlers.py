@@ -133,6 +133,9 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
             self.current_user = user
             self.who = user["name"] if user.get("kind", "user") == "user" else None
 
+    def get_current_user(self) -> None:
+        """Know nobody by itself: `prepare` finds out who asks, and an error before that is shown to nobody known."""
+
     async def _user(self) -> dict[str, Any] | None:
         auth = cast("HubAuth", self.hub_auth)
         token = auth.get_token(self, in_cookie=False)
