@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from jupyterhub_collab.errors import InvalidInputError, NotAllowedHereError
 from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Environment, ResourceClass, Settings
-from jupyterhub_collab.volumes.models import DataAttachment
+from jupyterhub_collab.volumes.models import DataAttachment, Mode
 
 C = TypeVar("C", bound=CatalogueEntry)
 
@@ -76,7 +76,7 @@ class Catalogue:
         return _check(self._settings.data, self.data(name, groups, project), wanted, "name", "data volume")
 
     def describe(self, attachments: list[DataAttachment]) -> list[DataAttachment]:
-        """Return attachments with the path, title and description that the settings give them now."""
+        """Return attachments with the path, mode, title and description that the settings give them now."""
         described = []
         for attachment in attachments:
             volume = self._settings.data.get(attachment.name)
@@ -85,7 +85,8 @@ class Catalogue:
                 continue
             words = {"title": volume.title or attachment.name, "description": volume.description}
             path = volume.path or f"/data/{attachment.name}"
-            described.append(attachment.model_copy(update={**words, "path": path}))
+            mode = attachment.mode if volume.writable_by_leads else Mode.READ_ONLY
+            described.append(attachment.model_copy(update={**words, "path": path, "mode": mode}))
         return described
 
     def source(self, name: str) -> str:

@@ -7,14 +7,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from jupyterhub_collab.access.models import Permission, Role, lowest_role_with
+from jupyterhub_collab.access.models import Permission, lowest_role_with
 from jupyterhub_collab.people.schema import PersonGroupRow
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, GroupGrantRow, MemberRow, ProjectRow
-from jupyterhub_collab.settings import CatalogueEntry, Settings
+from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Settings
 from jupyterhub_collab.volumes.models import Mode
 
 from .models import Excess
@@ -29,60 +43,84 @@ def _columns(reason: Any) -> tuple[Any, ...]:
     return GrantRow.id, GrantRow.person, GrantRow.server_name, reason.label("reason")
 
 
-def _has_role(role: Role) -> ColumnElement[bool]:
-    """Return whether the granted person has at least a role in the granted project, own or through a group."""
-    grouped = (
-        select(GroupGrantRow.project)
-        .join(PersonGroupRow, PersonGroupRow.group == GroupGrantRow.group)
-        .where(
-            GroupGrantRow.project == GrantedMountRow.project,
-            PersonGroupRow.person == GrantRow.person,
-            GroupGrantRow.role >= role,
-        )
-        .correlate(GrantedMountRow, GrantRow)
-    )
-    return or_(func.coalesce(MemberRow.role >= role, False), grouped.exists())
+def _rank_of(found: Select[Any]) -> ColumnElement[int]:
+    """Return the rank of a role that a subquery looks up for each mount; 0 where there is none.
 
-
-def _mounts() -> Select[Any]:
-    """Return the grants with a mount for which no project gives a reason any more.
-
-    A mount may have several reasons (data attached to two pinned projects): it is too much when the last one is gone.
+    Looked up and not joined: for a join the database guesses how many mounts there are, and a wrong guess makes it read
+    all members of each project.
     """
-    writes = GrantedMountRow.mode == Mode.READ_WRITE
-    allowed = case(
-        (writes, and_(_has_role(_WRITER), ProjectRow.state == ProjectState.ACTIVE)), else_=_has_role(_READER)
+    return func.coalesce(type_coerce(found.correlate(GrantedMountRow).scalar_subquery(), Integer), 0)
+
+
+def _may(needed: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return whether the person has at least a role in the granted project, own or through a group."""
+    own = select(MemberRow.role).where(
+        MemberRow.project == GrantedMountRow.project, MemberRow.person == GrantedMountRow.person
     )
-    attached = or_(
-        GrantedMountRow.data.is_(None),
-        and_(DataAttachmentRow.name.is_not(None), or_(not_(writes), DataAttachmentRow.mode == Mode.READ_WRITE)),
+    grouped = (
+        select(func.max(GroupGrantRow.role))
+        .join(PersonGroupRow, PersonGroupRow.group == GroupGrantRow.group)
+        .where(GroupGrantRow.project == GrantedMountRow.project, PersonGroupRow.person == GrantedMountRow.person)
     )
-    valid = and_(ProjectRow.slug.is_not(None), ProjectRow.deleted_at.is_(None), allowed, attached)
+    return or_(_rank_of(own) >= needed, _rank_of(grouped) >= needed)
+
+
+def _lost() -> Select[Any]:
+    """Return the grants of mounts, for a condition that says which are too much."""
     return (
         select(*_columns(literal("lost ") + GrantedMountRow.path))
-        .select_from(GrantRow)
         .join(GrantedMountRow, GrantedMountRow.grant == GrantRow.id)
-        .outerjoin(ProjectRow, ProjectRow.slug == GrantedMountRow.project)
-        .outerjoin(MemberRow, and_(MemberRow.project == GrantedMountRow.project, MemberRow.person == GrantRow.person))
-        .outerjoin(
-            DataAttachmentRow,
-            and_(
-                DataAttachmentRow.project == GrantedMountRow.project,
-                DataAttachmentRow.name == GrantedMountRow.data,
-            ),
-        )
         .where(_OPEN)
-        .group_by(GrantRow.id, GrantRow.person, GrantRow.server_name, GrantedMountRow.path)
-        .having(func.max(case((valid, 1), else_=0)) == 0)
+    )
+
+
+def _folders() -> Select[Any]:
+    """Return the grants with a project folder that the person may not have any more, or not in this mode."""
+    writes = GrantedMountRow.mode == Mode.READ_WRITE
+    needed = case((writes, _WRITER.rank), else_=_READER.rank)
+    read_only = and_(writes, ProjectRow.state == ProjectState.ARCHIVED)
+    there = and_(ProjectRow.slug == GrantedMountRow.project, ProjectRow.deleted_at.is_(None))
+    return (
+        _lost()
+        .outerjoin(ProjectRow, there)
+        .where(GrantedMountRow.data.is_(None), or_(ProjectRow.slug.is_(None), read_only, not_(_may(needed))))
+    )
+
+
+def _gives(mount: Any, attachment: Any, volumes: dict[str, DataVolume]) -> ColumnElement[bool]:
+    """Return whether an attachment is a reason for a data mount: the catalogue must still offer it, and in this mode."""
+    writable = sorted(name for name, volume in volumes.items() if volume.writable_by_leads)
+    writes = and_(attachment.mode == Mode.READ_WRITE, mount.data.in_(writable))
+    in_mode = or_(mount.mode == Mode.READ_ONLY, writes)
+    offered = mount.data.in_(sorted(volumes))
+    return and_(attachment.project == mount.project, attachment.name == mount.data, offered, in_mode)
+
+
+def _data(volumes: dict[str, DataVolume]) -> Select[Any]:
+    """Return the grants with a data volume that no project gives them any more.
+
+    A volume may have come from several projects: it is too much when the last one has detached it. What the person may
+    do in those projects, their folders tell: a plan that has a project's data has its folder.
+    """
+    other, still = aliased(GrantedMountRow), aliased(DataAttachmentRow)
+    elsewhere = (
+        select(other.grant)
+        .join(still, _gives(other, still, volumes))
+        .where(other.grant == GrantedMountRow.grant, other.path == GrantedMountRow.path)
+        .correlate(GrantedMountRow)
+    )
+    return (
+        _lost()
+        .outerjoin(DataAttachmentRow, _gives(GrantedMountRow, DataAttachmentRow, volumes))
+        .where(GrantedMountRow.data.is_not(None), DataAttachmentRow.name.is_(None), ~elsewhere.exists())
     )
 
 
 def _archived() -> Select[Any]:
     """Return the project servers of archived projects; a deleted project's lose their mounts anyway."""
-    return (
-        select(*_columns(literal("archived")))
-        .join(ProjectRow, ProjectRow.slug == GrantRow.project)
-        .where(_OPEN, ProjectRow.state == ProjectState.ARCHIVED)
+    state = select(ProjectRow.state).where(ProjectRow.slug == GrantRow.project).scalar_subquery()
+    return select(*_columns(literal("archived"))).where(
+        _OPEN, GrantRow.project.is_not(None), state == ProjectState.ARCHIVED
     )
 
 
@@ -123,7 +161,7 @@ def _gated(column: Any, name: str, entry: CatalogueEntry) -> Select[Any]:
 
 async def holders_of_too_much(session: AsyncSession, slug: str) -> frozenset[str]:
     """Return whose running servers hold the folder of a project in a way that is not allowed now."""
-    query = _mounts().where(GrantedMountRow.project == slug, GrantedMountRow.data.is_(None))
+    query = _folders().where(GrantedMountRow.project == slug)
     return frozenset(row.person for row in await session.execute(query))
 
 
@@ -142,7 +180,8 @@ class ExcessQuery:
         ]
         limits = settings.limits
         self._query = union_all(
-            _mounts(),
+            _folders(),
+            _data(settings.data),
             _archived(),
             _stopped(),
             _over_limit(GrantRow.person, limits.servers_per_person, "over the limit of the person"),
