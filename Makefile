@@ -26,7 +26,7 @@ demo-clean: ## Remove all that the demo kept
 
 .PHONY: demo-check
 demo-check: for-browsing .venv/ready-dev node_modules/ready ## Start the demo, walk the main job by API and browser, stop it
-	@exec pytest tests/demo tests/browser/test_main_job.py
+	@exec pytest tests/system/test_main_job.py tests/browser/test_main_job.py
 
 .PHONY: test
 test: for-testing .venv/ready-dev node_modules/ready ## Run the tests (about 15 minutes)

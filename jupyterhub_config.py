@@ -22,7 +22,8 @@ os.environ.setdefault(FILE_VARIABLE, str(state.settings) if state.settings.exist
 settings = load_settings()
 
 # Addresses. People come in through the proxy, here on loopback: put a web server with https in front and set
-# public_url, or name ssl_key and ssl_cert. Hub, proxy and servers talk through Unix sockets, so that a server needs no network.
+# public_url, or name ssl_key and ssl_cert. Hub, proxy and servers talk through Unix sockets, so that a server needs no
+# network.
 port = int(os.environ.get("PORT", "8000"))
 c.JupyterHub.bind_url = f"http://127.0.0.1:{port}"
 c.JupyterHub.hub_bind_url = c.JupyterHub.hub_connect_url = addresses.hub_url()
@@ -38,9 +39,13 @@ c.JupyterHub.db_url = f"sqlite:///{state / 'hub.sqlite'}"
 subprocess.run([sys.executable, "-m", "jupyterhub_collab.cli", "db", "upgrade"], check=True)
 c.JupyterHub.cookie_secret_file = str(state / "cookie-secret")
 
-# Who logs in. Here people sign up and an operator approves; an invitation link to a project admits its holder.
+# Who logs in. Here people sign up, and the operators that the settings name approve them at /hub/authorize; an operator
+# needs no approval and should sign up first. Whoever holds an invitation link to a project needs none either.
 # collab-oidc takes accounts and groups from an identity provider; any other authenticator works with our mixin.
+operators = sorted(settings.rights.operator.names)
 c.JupyterHub.authenticator_class = "collab-native"
+c.CollabNativeAuthenticator.allowed_users = set(operators)
+c.CollabNativeAuthenticator.allow_invited = True
 
 # What a server is. Each runs in a sandbox that shows the person's home and what their role in a project allows, and
 # nothing else of this machine. Without a working sandbox the Hub does not start: this line says how to mend it.
@@ -82,6 +87,7 @@ idle_culler = {
 }
 c.JupyterHub.services = [projects, idle_culler]
 c.JupyterHub.load_roles = [
+    {"name": "approve-accounts", "users": operators, "scopes": ["admin:users"]},
     {
         "name": "idle-culler",
         "services": ["idle-culler"],
