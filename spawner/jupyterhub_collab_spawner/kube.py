@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -75,7 +76,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
 
     async def _start_planned(self) -> Any:
         self._plan = await self.granted()
-        self._configured = {name: getattr(self, name) for name in _MERGED}
+        # Copied, since KubeSpawner merges a profile's dicts into these
+        self._configured = {name: copy.deepcopy(getattr(self, name)) for name in _MERGED}
         try:
             return await super().start()
         except BaseException:

@@ -83,7 +83,7 @@ class FakeSpawner:
             raise RuntimeError("It outlived a kill")
         number, self.grant_id = self.grant_id, None
         if number in self.servers.grants:
-            await self.servers.ended(self.user.name, self.name, grant=cast("int", number))
+            await self.servers.ended(self.user.name, self.name, grant=number)
 
     async def poll_and_notify(self) -> None:
         assert self.grant_id is None
@@ -201,7 +201,7 @@ async def test_a_server_without_a_grant_is_stopped(world: World) -> None:
 
 
 async def test_a_database_that_is_away_stops_nothing_and_is_said_once(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.servers.grants = {1: plan("ada")}
     world.servers.too_much = {1}

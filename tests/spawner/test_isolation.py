@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -45,7 +46,7 @@ TRIES: Final = {
 }
 # True in the sandbox and without it: the attempts that no account could make, so that they can't show a difference
 NEVER: Final = {
-    "have a capability": "any(int(line.split()[1], 16) for line in open('/proc/self/status') if line.startswith('Cap'))",
+    "have a capability": "any(int(line.split()[1], 16) for line in open('/proc/self/status') if line[:3] == 'Cap')",
     "be root": "os.getuid() == 0 or os.geteuid() == 0",
     "write system files": "bool(open('/usr/bin/env', 'ab')) or bool(open('/usr/new', 'w'))",
     "write to the root folder": "bool(open('/new', 'w'))",
@@ -87,7 +88,9 @@ def results(site: Site) -> dict[str, bool]:
         "BEN": site.record("ben").init.pid,
         "NOTES": f"{home}/projects/co2/notes.txt",
         "DATA": "/data/noaa-co2/co2.csv" if sandboxed else f"{site.state}/data/co2.csv",
-        "NAMESPACES": {kind: os.readlink(f"/proc/self/ns/{kind}") for kind in ("pid", "mnt", "ipc", "uts", "user")},
+        "NAMESPACES": {
+            kind: str(Path(f"/proc/self/ns/{kind}").readlink()) for kind in ("pid", "mnt", "ipc", "uts", "user")
+        },
     }
     code = PREAMBLE + f"globals().update({facts!r})\n"
     code += f"print(json.dumps({{name: succeeds(code) for name, code in {TRIES | NEVER!r}.items()}}))\n"

@@ -1,16 +1,19 @@
 """The Hub of the spawner's tests: the real proxy, core and spawner, and a password that everyone knows."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import Any
 
 from jupyterhub_collab.factory import shared_factory
 from jupyterhub_collab_spawner.addresses import hub_url, proxy_api_url
 
-c = get_config()  # noqa: F821
+c = get_config()  # type: ignore[name-defined]  # noqa: F821 - the Hub gives it
 state = Path(os.environ["STATE"])
 
 
-async def known_to_the_core(authenticator, handler, authentication):
+async def known_to_the_core(_authenticator: Any, _handler: Any, authentication: dict[str, Any]) -> dict[str, Any]:
     """Write the person, as the product's authenticator does."""
     await shared_factory().people.sign_in(authentication["name"], display_name="", groups=None)
     return authentication

@@ -61,7 +61,12 @@ def workspace(source: str = "/srv/data/noaa") -> ServerPlan:
 def project_server() -> ServerPlan:
     closed = Environment(image="registry.example/closed:2", network="none")
     gpu = ResourceClass(cpu=4, memory="16GiB", gpu=1, node_selector={"pool": "gpu"})
-    runtime: dict[str, Any] = {"environment": closed, "environment_name": "closed", "resource_class": gpu, "resource_class_name": "gpu"}
+    runtime: dict[str, Any] = {
+        "environment": closed,
+        "environment_name": "closed",
+        "resource_class": gpu,
+        "resource_class_name": "gpu",
+    }
     return plan(project("co2"), data("noaa-co2", "noaa-claim", "co2"), server_name="co2", **runtime)
 
 

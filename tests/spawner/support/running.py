@@ -161,9 +161,11 @@ class Site:
         self.end_hub(signal.SIGKILL)
         for init in self.inits():
             processes.send(init, signal.SIGKILL)
-        for pid in self.processes_with(
-            str(self.runtime / "proxy.sock").replace("/", "%2F"), str(self.runtime / "proxy.sock")
-        ):
+        self.end_proxy()
+
+    def end_proxy(self) -> None:
+        """End the proxy that a killed Hub left behind; the next Hub would take its time for it."""
+        for pid in self.processes_with(str(self.runtime / "proxy.sock")):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
