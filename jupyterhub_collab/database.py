@@ -23,6 +23,7 @@ from .errors import BusyError
 
 TRIES: Final = 5
 _WRITE: Final = "jupyterhub_collab_write"
+_SNAPSHOT: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected
 _RETRY_STATES: Final = frozenset({"40001", "40P01"})
 
@@ -68,6 +69,8 @@ class Database:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         self._writer = self.engine.execution_options(**{_WRITE: True})
+        # A page asks several queries and puts their answers together; PostgreSQL lets each see another state by default
+        self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -81,7 +84,7 @@ class Database:
 
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run work in a session whose changes are thrown away."""
-        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
+        async with AsyncSession(self._reader, expire_on_commit=False, autoflush=False) as session:
             return await work(session)
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
