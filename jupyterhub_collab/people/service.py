@@ -61,7 +61,9 @@ class PeopleService:
             msg = "An account name has 1 to 255 characters that can be printed. Ask the operator to map it to one."
             raise InvalidInputError(msg, field="name")
         store = PeopleStore(session)
-        if await store.upsert(name, display_name[:_LONGEST], kind, self._clock()):
+        # It comes from elsewhere, and nobody stays outside for it
+        shown = "".join(letter for letter in display_name if letter.isprintable())[:_LONGEST]
+        if await store.upsert(name, shown, kind, self._clock()):
             await record(session, self._clock(), name, "person.create", name)
         if groups is not None:
             await self._change_groups(session, name, frozenset(g for g in groups if not is_hub_group(g)))
@@ -72,7 +74,7 @@ class PeopleService:
     async def _change_groups(self, session: AsyncSession, name: str, wanted: frozenset[str]) -> None:
         store = PeopleStore(session)
         present = await store.groups(name)
-        joined = frozenset(group for group in wanted - present if len(group) <= _LONGEST)
+        joined = frozenset(group for group in wanted - present if len(group) <= _LONGEST and group.isprintable())
         await store.add_groups(name, joined)
         left = [group for group in sorted(present - wanted) if await self._may_leave(session, name, group)]
         for group in left:
@@ -133,7 +135,8 @@ class PeopleService:
         await self._authorizer.site_person(session, who)
         if len(text.strip()) < SEARCH_LETTERS:
             return []
-        return await PeopleStore(session).search_groups(text.strip(), SEARCH_ROWS)
+        found = await PeopleStore(session).search_groups(text.strip(), SEARCH_ROWS)
+        return [group for group in found if group.group == text.strip() or self._people.search != "exact"]
 
     @reads
     async def page(
