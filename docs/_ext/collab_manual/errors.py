@@ -9,7 +9,7 @@ from itertools import groupby
 
 from jupyterhub_collab.errors import CollabError
 
-from .markdown import docstring, entry, facts, sentence
+from .markdown import docstring, entry, facts, prose, sentence
 from .packages import modules
 
 
@@ -50,5 +50,5 @@ def text() -> str:
 
 def _paragraphs(error: type[CollabError]) -> str:
     said = detail(error)
-    quoted = f"> {error.title}. {said}" if said else f"> {error.title}. *Each use has its own sentence.*"
+    quoted = f"> {error.title}. {prose(said)}" if said else f"> {error.title}. *Each use has its own sentence.*"
     return f"{docstring(error).partition(chr(10))[0]}\n\n{facts(status=str(int(error.status)))}\n\n{quoted}"

@@ -12,7 +12,7 @@ from typing import Final
 
 from jupyterhub_collab.audit.service import record
 
-from .markdown import entry, facts
+from .markdown import entry, facts, prose
 from .packages import modules
 
 _ACTION: Final = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+")
@@ -58,4 +58,4 @@ def _meaning(function: _Function, functions: list[_Function]) -> str:
 
 def text() -> str:
     """Return the reference."""
-    return "\n".join(entry("event", event.action, facts(written_by=event.meaning)) for event in written())
+    return "\n".join(entry("event", event.action, facts(written_by=prose(event.meaning))) for event in written())

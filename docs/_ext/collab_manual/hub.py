@@ -36,6 +36,21 @@ class Configuration:
                 found[ast.literal_eval(parts["name"])] = self._scopes(parts.get("oauth_client_allowed_scopes"))
         return found
 
+    def roles(self) -> list[list[str]]:
+        """Return who gets which scopes by a role: services by name, accounts by what makes the list of them."""
+        found = []
+        for role in ast.iter_child_nodes(self._names["c.JupyterHub.load_roles"]):
+            parts = _parts(role) if isinstance(role, ast.Dict) else {}
+            if "services" in parts:
+                found.append([f"service {_list(ast.literal_eval(parts['services']))}", self._given(parts)])
+            elif "users" in parts:
+                found.append([f"accounts in {code(ast.unparse(parts['users']))}", self._given(parts)])
+        return found
+
+    @staticmethod
+    def _given(parts: dict[str, ast.expr]) -> str:
+        return _list(ast.literal_eval(parts["scopes"]))
+
     def _scopes(self, expression: ast.expr | None) -> list[str]:
         if isinstance(expression, ast.Name):
             return list(self.value(expression.id))
@@ -50,17 +65,11 @@ def _parts(expression: ast.expr) -> dict[str, ast.expr]:
 def scopes() -> str:
     """Return which scopes the default configuration gives to whom."""
     configuration = Configuration()
-    own: dict[str, list[str]] = {}
-    for role in configuration.value("c.JupyterHub.load_roles"):
-        for service in role.get("services", []):
-            own.setdefault(service, []).extend(role["scopes"])
-    rows = [
-        [code(name), _list(own.get(name, [])) or "none", _list(for_person) or "none"]
-        for name, for_person in configuration.services().items()
-    ]
-    everyone = _list(sorted(configuration.value("c.JupyterHub.extra_user_scopes")))
-    head = ["Service", "Scopes of its own token", "Scopes of the token that it gets for the person in front of it"]
-    return f"{table(head, rows)}\n\nEvery account also has {everyone}.\n"
+    services = [[code(name), _list(found) or "none"] for name, found in configuration.services().items()]
+    everyone = sorted(configuration.value("c.JupyterHub.extra_user_scopes"))
+    roles = [*configuration.roles(), ["every account, besides what JupyterHub gives", _list(everyone)]]
+    of_tokens = table(["Service", "Scopes of the token that it gets for the person in front of it"], services)
+    return f"{table(['Who', 'Scopes of their own'], roles)}\n\n{of_tokens}\n"
 
 
 def _list(names: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -31,9 +32,15 @@ def code(text: object) -> str:
     return f"`` {text} ``" if "`" in str(text) else f"`{text}`"
 
 
+def prose(text: str) -> str:
+    """Return text from code as Markdown: both know backticks, stars and lists, but only one knows HTML."""
+    parts = re.split(r"(`+[^`]*`+)", inspect.cleandoc(text))
+    return "".join(part if part.startswith("`") else part.replace("<", r"\<") for part in parts)
+
+
 def docstring(thing: object) -> str:
-    """Return a docstring as Markdown; both know one and two backticks, stars and lists."""
-    return inspect.getdoc(thing) or ""
+    """Return a docstring as Markdown."""
+    return prose(inspect.getdoc(thing) or "")
 
 
 def first_line(thing: object) -> str:

@@ -12,7 +12,7 @@ from traitlets import DefaultHandler, Enum, HasTraits, TraitType
 
 from jupyterhub_collab_services.projects.application import ProjectsService
 
-from .markdown import code, docstring, entry, facts
+from .markdown import code, docstring, entry, facts, prose
 
 _GROUPS: Final = {"Spawners": "jupyterhub.spawners", "Authenticators": "jupyterhub.authenticators"}
 _OURS: Final = "jupyterhub_collab"
@@ -82,7 +82,7 @@ def _entry(configurable: type[HasTraits], name: str, trait: TraitType[Any, Any])
     return entry(
         "trait",
         f"{configurable.__name__}.{name}",
-        inspect.cleandoc(trait.help),
+        prose(trait.help),
         facts(value=_kind(trait), default=code(trait.default_value_repr())),
     )
 

@@ -12,7 +12,7 @@ from jupyterhub_collab_services.base.routes import Route
 from jupyterhub_collab_services.projects.api import PREFIX, api
 from jupyterhub_collab_services.projects.application import document
 
-from .markdown import code, entry, facts, table
+from .markdown import code, entry, facts, prose, table
 
 BASE: Final = "/services/projects/"
 
@@ -45,7 +45,7 @@ def _entry(route: Route) -> str:
     return entry(
         "route",
         f"{route.method} {route.path}",
-        route.summary,
+        prose(route.summary),
         facts(
             needs=f"{{permission}}`{route.needs}`" if isinstance(route.needs, Permission) else f"{route.needs}",
             query=_fields(route.query),
@@ -70,12 +70,12 @@ def models() -> str:
 
 
 def _model(name: str, schema: dict[str, Any]) -> str:
-    lines = [f"(model-{name.lower()})=\n### {name}\n", schema.get("description", ""), ""]
+    lines = [f"(model-{name.lower()})=\n### {name}\n", prose(schema.get("description", "")), ""]
     if "enum" in schema:
         return "\n".join([*lines, "One of: " + ", ".join(code(value) for value in schema["enum"]), ""])
     required = schema.get("required", [])
     rows = [
-        [code(field), _type(known), "yes" if field in required else "no", known.get("description", "")]
+        [code(field), _type(known), "yes" if field in required else "no", prose(known.get("description", ""))]
         for field, known in schema.get("properties", {}).items()
     ]
     return "\n".join([*lines, table(["Field", "Type", "Always there", "Meaning"], rows), ""])

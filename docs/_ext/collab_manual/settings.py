@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ByteSize, SecretStr
 from pydantic.fields import FieldInfo
@@ -14,7 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from jupyterhub_collab.settings import ENV_PREFIX, Settings
 
-from .markdown import code, entry, facts
+from .markdown import code, entry, facts, prose
 
 NAME: Final = "<name>"
 _KINDS: Final[dict[Any, str]] = {
@@ -52,34 +51,36 @@ class Setting:
 
 def settings() -> list[Setting]:
     """Return every key that has a value, in the order of the model."""
-    return list(_walk(Settings, ""))
+    return [setting for setting in _walk(Settings, "") if not _below(setting.field)]
 
 
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[Setting]:
+    """Return every key, those of tables before what is in them."""
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        key = f"{prefix}{name}"
-        if get_origin(inner) is dict and _is_model(get_args(inner)[1]):
-            yield from _walk(get_args(inner)[1], f"{key}.{NAME}.")
-        elif _is_model(inner):
-            yield from _walk(typing.cast("type[BaseModel]", inner), f"{key}.")
-        else:
-            yield Setting(key=key, field=field)
+        key = f"{prefix}{name}" + (f".{NAME}" if get_origin(field.annotation) is dict and _below(field) else "")
+        yield Setting(key=key, field=field)
+        if inner := _below(field):
+            yield from _walk(inner, f"{key}.")
 
 
-def _is_model(kind: object) -> bool:
+def _below(field: FieldInfo) -> type[BaseModel] | None:
+    """Return the model of what a key is a table of."""
+    kinds = [field.annotation, *get_args(field.annotation)]
+    return next((kind for kind in kinds if _is_model(kind)), None)
+
+
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def text() -> str:
-    """Return the reference: a section for each table of the file."""
-    parts = []
-    for name, field in Settings.model_fields.items():
-        own = [setting for setting in settings() if setting.key.startswith(f"{name}.")]
-        heading = f"{name}.{NAME}" if any(NAME in setting.key for setting in own) else name
-        parts.append(f"## `[{heading}]`\n\n{field.description or ''}\n")
-        parts += [_entry(setting) for setting in own]
-    return "\n".join(parts)
+    """Return the reference: a section for each table of the file, then its keys."""
+    return "\n".join(_table(found) if _below(found.field) else _entry(found) for found in _walk(Settings, ""))
+
+
+def _table(found: Setting) -> str:
+    level = "##" if found.key.removesuffix(f".{NAME}").count(".") == 0 else "###"
+    return f"{level} `[{found.key}]`\n\n{prose(found.field.description or '')}\n"
 
 
 def _entry(setting: Setting) -> str:
@@ -87,7 +88,7 @@ def _entry(setting: Setting) -> str:
     return entry(
         "setting",
         setting.key,
-        (field.description or "").replace("\n", " "),
+        prose(field.description or "").replace("\n", " "),
         facts(
             value=_kind(field),
             default=_default(field),
