@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from . import cgroups, host
+from . import cgroups, host, unsandboxed
 from .errors import SandboxUnavailableError
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def require_sandbox(account: str = "", isolation: str = "sandbox") -> None:
     SandboxUnavailableError
         With the fix.
     """
-    if isolation != "none":
+    if isolation == "none":
+        unsandboxed.refuse_root()
+    else:
         _try_sandbox(host.unprivileged_account(account))
 
 

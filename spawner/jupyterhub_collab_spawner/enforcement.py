@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("jupyterhub.collab.enforcement")
 _LOOKS_PER_RECKONING: Final = 120
 _SOON: Final = 4
+_PATIENCE_WITH_DATABASE: Final = 10.0
+_PATIENCE_WITH_SERVERS: Final = 1.0
 
 
 class Enforcement:
@@ -53,6 +55,7 @@ class Enforcement:
         """Whether the last look failed, so that nothing is known."""
         self._looks_until_reckoning = 0
         self._first = True
+        self._stopping: dict[PlannedSpawner, asyncio.Future[None]] = {}
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     @classmethod
@@ -81,9 +84,10 @@ class Enforcement:
     async def look(self) -> None:
         """Compare once, and stop what holds too much."""
         begun = time.perf_counter()
-        excess = await core.servers().excess()
+        async with asyncio.timeout(_PATIENCE_WITH_DATABASE):
+            excess = await core.servers().excess()
         self.seconds = time.perf_counter() - begun
-        await asyncio.gather(*(self._stop(spawner, why) for spawner, why in self._concerned(excess)))
+        await self._stop_all(self._concerned(excess))
         if self._looks_until_reckoning <= 0:
             self._looks_until_reckoning = _LOOKS_PER_RECKONING
             try:
@@ -116,6 +120,15 @@ class Enforcement:
         by_grant = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
         return [(by_grant[item.grant_id], item.reason) for item in excess if item.grant_id in by_grant]
 
+    async def _stop_all(self, concerned: Iterable[tuple[PlannedSpawner, str]]) -> None:
+        """Stop some servers at once; one that takes its time is left to itself and does not hold up the next look."""
+        self._stopping = {spawner: task for spawner, task in self._stopping.items() if not task.done()}
+        for spawner, reason in concerned:
+            if spawner not in self._stopping:
+                self._stopping[spawner] = asyncio.ensure_future(self._stop(spawner, reason))
+        if self._stopping:
+            await asyncio.wait(list(self._stopping.values()), timeout=_PATIENCE_WITH_SERVERS)
+
     async def _stop(self, spawner: PlannedSpawner, reason: str) -> None:
         """Stop one server; where that fails the next look tries again."""
         log.warning("Stopping %s: %s", spawner._log_name, reason)  # noqa: SLF001 - JupyterHub's name for logs
@@ -133,9 +146,8 @@ class Enforcement:
         """
         held = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
         grants = {grant.id: grant.plan for grant in await core.servers().open_grants()}
-        for number in held.keys() - grants.keys():
-            if held[number].grant_id == number:
-                await self._stop(held[number], "it has no grant on record")
+        without = [held[number] for number in held.keys() - grants.keys() if held[number].grant_id == number]
+        await self._stop_all((spawner, "it has no grant on record") for spawner in without)
         if self._first:
             await self._strays.end_all_but(self._active())
             self._first = False

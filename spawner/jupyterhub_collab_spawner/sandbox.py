@@ -253,6 +253,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         except MissingVolumeError as error:
             raise refusal(error) from None
         if self.isolation == "none":
+            unsandboxed.refuse_root()
             unsandboxed.link(plan.mounts, self.storage)
         else:
             home = Path(bubblewrap.source(plan.mounts[0], self.storage))
@@ -274,7 +275,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
 
         def bare(given: Descriptors) -> list[str]:
             program = [str(place.python), "-s", str(_LAUNCHER), str(given.word), str(given.socket), *tail]
-            return unsandboxed.command(program, account, setpriv, shown)
+            return unsandboxed.command(program, shown)
 
         if self.isolation == "none":
             return bare

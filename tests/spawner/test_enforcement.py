@@ -65,20 +65,21 @@ class FakeServers:
 
 
 class FakeSpawner:
-    """A server that ends when it is told to, unless it is ``stubborn``."""
+    """A server that ends when it is told to, unless it is ``stubborn``, and after a ``delay``."""
 
     interval = 0.01
 
     def __init__(self, servers: FakeServers, person: str, grant: int, *, pending: str | None = None) -> None:
         self.servers, self.grant_id, self.pending = servers, cast("int | None", grant), pending
         self.user, self.name, self._log_name = SimpleNamespace(name=person), "", person
-        self.active, self.stubborn, self.noticed = True, False, 0
+        self.active, self.stubborn, self.noticed, self.delay = True, False, 0, 0.0
 
     @property
     def ready(self) -> bool:
         return self.active and not self.pending
 
     async def take_away(self) -> None:
+        await asyncio.sleep(self.delay)
         if self.stubborn:
             raise RuntimeError("It outlived a kill")
         number, self.grant_id = self.grant_id, None
@@ -163,6 +164,21 @@ async def test_a_stop_that_fails_is_tried_again(world: World) -> None:
     ada.stubborn = False
     await world.enforcement.look()
     assert not ada.active
+
+
+async def test_a_server_that_takes_its_time_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyterhub_collab_spawner.enforcement._PATIENCE_WITH_SERVERS", 0.01)
+    world.servers.grants = {1: plan("ada"), 2: plan("ben")}
+    ada, ben = world.spawner("ada", 1), world.spawner("ben", 2)
+    ada.delay = 0.1
+    world.servers.too_much = {1}
+    await world.enforcement.look()
+    world.servers.too_much = {1, 2}
+    await world.enforcement.look()
+    assert (ada.active, ben.active) == (True, False)
+    await asyncio.sleep(0.15)
+    assert not ada.active
+    assert ada.noticed == 1
 
 
 async def test_a_grant_of_an_earlier_start_stops_nobody(world: World) -> None:

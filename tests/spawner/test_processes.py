@@ -126,12 +126,19 @@ def test_a_machine_without_a_sandbox_is_refused_with_the_fix(broken: Path, monke
     with pytest.raises(SandboxUnavailableError, match="No permissions to create a new namespace"):
         checks.require_sandbox()
     assert not checks.sandbox().ok
-    checks.require_sandbox(isolation="none")
     assert not checks.sandbox(isolation="none").ok
     monkeypatch.setattr(host, "program", found)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(SandboxUnavailableError, match="apt-get install bubblewrap"):
         checks.require_sandbox()
+
+
+def test_doing_without_isolation_is_not_for_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    checks.require_sandbox(isolation="none")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SandboxUnavailableError, match="ordinary account"):
+        checks.require_sandbox(isolation="none")
 
 
 def test_servers_never_run_as_root(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import os
 import pwd
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -148,6 +149,22 @@ def test_what_was_lost_while_the_hub_was_away_is_taken_before_it_serves(own_site
     assert processes.alive(init)
     site.start_hub()
     assert not processes.alive(init)
+    assert site.running("ben") == {}
+
+
+def test_removal_reaches_a_server_that_is_still_starting(own_site: Site) -> None:
+    site = own_site
+    site.member("ben", Role.EDITOR)
+    site.api("POST", "/users/ben")
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(site.start, "ben", "co2")
+        site.wait_until(lambda: site.folder("ben", "co2").read() is not None)
+        init = site.record("ben", "co2").init
+        site.core(lambda factory: factory.members.remove("ada", "co2", "ben"))
+        site.wait_until(lambda: not processes.alive(init), 2)
+        refused = starting.result()
+    assert refused.status_code == 409
+    assert "Your access changed while the server was starting" in refused.json()["message"]
     assert site.running("ben") == {}
 
 
