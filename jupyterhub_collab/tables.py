@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import DateTime, Dialect, MetaData, SmallInteger, String, TypeDecorator
+from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, SmallInteger, String, TypeDecorator, and_
 from sqlalchemy.orm import DeclarativeBase
 
 from .access.models import Role
@@ -23,6 +23,20 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+def key(length: int) -> String:
+    """Return the type of a text that rows are found by: it compares by its bytes and not by a language.
+
+    PostgreSQL then finds the beginning of a name in an ordinary index, takes half the time to compare, and needs no new
+    index when the machine's language data changes. SQLite compares so anyway.
+    """
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+def starts_with(column: Any, text: str) -> ColumnElement[bool]:
+    """Return whether a `key` column starts with a text, in the way that an index answers whatever the text."""
+    return and_(column >= text, column < text + "\U0010ffff")
 
 
 class UtcDateTime(TypeDecorator[datetime]):

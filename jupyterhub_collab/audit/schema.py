@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, Integer, String
+from sqlalchemy import JSON, BigInteger, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
-from jupyterhub_collab.tables import Table, UtcDateTime
+from jupyterhub_collab.tables import Table, UtcDateTime, key
 
 
 class EventRow(Table):
@@ -18,10 +18,10 @@ class EventRow(Table):
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
-    actor: Mapped[str] = mapped_column(String(255))
-    action: Mapped[str] = mapped_column(String(40))
-    target: Mapped[str] = mapped_column(String(300))
-    project: Mapped[str | None] = mapped_column(String(30))
+    actor: Mapped[str] = mapped_column(key(255))
+    action: Mapped[str] = mapped_column(key(40))
+    target: Mapped[str] = mapped_column(key(300))
+    project: Mapped[str | None] = mapped_column(key(30))
     detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
 
     __table_args__ = (

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from jupyterhub_collab.tables import Table, UtcDateTime, Word
+from jupyterhub_collab.tables import Table, UtcDateTime, Word, key
 
 from .models import Kind
 
@@ -17,19 +17,16 @@ class PersonRow(Table):
 
     __tablename__ = "persons"
 
-    name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(key(255), primary_key=True)
     display_name: Mapped[str] = mapped_column(String(255), default="")
-    # Lower-case copy that people search looks at: the index of a LIKE 'abc%' must not depend on the locale
-    search_name: Mapped[str] = mapped_column(String(255))
-    search_display_name: Mapped[str] = mapped_column(String(255), default="")
+    # Lower-case copies that people search looks at
+    search_name: Mapped[str] = mapped_column(key(255))
+    search_display_name: Mapped[str] = mapped_column(key(255), default="")
     kind: Mapped[Kind] = mapped_column(Word(Kind))
     first_seen: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    __table_args__ = (
-        Index(None, "search_name", postgresql_ops={"search_name": "text_pattern_ops"}),
-        Index(None, "search_display_name", postgresql_ops={"search_display_name": "text_pattern_ops"}),
-    )
+    __table_args__ = (Index(None, "search_name", "name"), Index(None, "search_display_name", "name"))
 
 
 class PersonGroupRow(Table):
@@ -37,7 +34,7 @@ class PersonGroupRow(Table):
 
     __tablename__ = "person_groups"
 
-    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", key(255), primary_key=True)
     person: Mapped[str] = mapped_column(ForeignKey("persons.name", ondelete="CASCADE"), primary_key=True)
 
     __table_args__ = (Index(None, "person", "group_name"),)
@@ -48,8 +45,8 @@ class GroupLossRow(Table):
 
     __tablename__ = "group_losses"
 
-    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
-    person: Mapped[str] = mapped_column(String(255), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", key(255), primary_key=True)
+    person: Mapped[str] = mapped_column(key(255), primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -58,6 +55,6 @@ class GroupPauseRow(Table):
 
     __tablename__ = "group_pauses"
 
-    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", key(255), primary_key=True)
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(Text)

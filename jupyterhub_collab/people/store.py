@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import CTE, delete, func, insert, literal, select, tuple_, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
+
+from jupyterhub_collab.tables import starts_with
 
 from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
 from .schema import GroupLossRow, GroupPauseRow, PersonGroupRow, PersonRow
 
-
-def starts_with(text: str) -> str:
-    """Return the LIKE pattern, escaped by a backslash, of what starts with a text."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+_FOUND: Final = (PersonRow.name, PersonRow.display_name, PersonRow.search_name)
 
 
 class PeopleStore:
@@ -102,31 +102,20 @@ class PeopleStore:
     async def search(self, text: str, *, exact: bool, limit: int) -> list[FoundPerson]:
         """Return real accounts whose account name or display name starts with (or is) a text."""
         text = text.lower()
-        pattern = starts_with(text)
+        by_name, by_display = PersonRow.search_name, PersonRow.search_display_name
         if exact:
-            match = PersonRow.search_name == text
+            found = select(*_FOUND).where(by_name == text, PersonRow.kind == Kind.PERSON).limit(limit).subquery()
         else:
-            match = or_(
-                PersonRow.search_name.like(pattern, escape="\\"),
-                PersonRow.search_display_name.like(pattern, escape="\\"),
-            )
-        query = (
-            select(PersonRow.name, PersonRow.display_name)
-            .where(match, PersonRow.kind == Kind.PERSON)
-            .order_by(PersonRow.search_name)
-            .limit(limit)
-        )
+            # Each index gives its first rows; an “or” of both would read and sort all that match
+            found = union(*(select(_first(column, text, limit)) for column in (by_name, by_display))).subquery()
+        query = select(found.c.name, found.c.display_name).order_by(found.c.search_name, found.c.name).limit(limit)
         return [FoundPerson(name=row.name, display_name=row.display_name) for row in await self._session.execute(query)]
 
     async def search_groups(self, text: str, limit: int) -> list[FoundGroup]:
         """Return groups whose name starts with a text, and how many persons they have."""
-        query = (
-            select(PersonGroupRow.group, func.count())
-            .where(PersonGroupRow.group.like(starts_with(text), escape="\\"))
-            .group_by(PersonGroupRow.group)
-            .order_by(PersonGroupRow.group)
-            .limit(limit)
-        )
+        names = _group_names(text, limit)
+        people = select(func.count()).where(PersonGroupRow.group == names.c.name).scalar_subquery()
+        query = select(names.c.name, people).where(names.c.name.is_not(None)).order_by(names.c.name)
         return [FoundGroup(group=group, people=people) for group, people in await self._session.execute(query)]
 
     async def group_exists(self, group: str) -> bool:
@@ -136,9 +125,9 @@ class PeopleStore:
 
     async def page(self, after: str, limit: int, search: str = "") -> list[Person]:
         """Return persons by name, those after a name, for the operator's page."""
-        query = select(PersonRow).where(PersonRow.name > after).order_by(PersonRow.name).limit(limit)
-        if search:
-            query = query.where(PersonRow.search_name.like(starts_with(search.lower()), escape="\\"))
+        behind = tuple_(PersonRow.search_name, PersonRow.name) > (after.lower(), after)
+        query = select(PersonRow).where(behind, starts_with(PersonRow.search_name, search.lower()))
+        query = query.order_by(PersonRow.search_name, PersonRow.name).limit(limit)
         rows = list(await self._session.scalars(query))
         grouped: dict[str, set[str]] = {row.name: set() for row in rows}
         groups = select(PersonGroupRow.person, PersonGroupRow.group).where(PersonGroupRow.person.in_(grouped))
@@ -155,3 +144,27 @@ class PeopleStore:
             )
             for row in rows
         ]
+
+
+def _first(column: Any, text: str, limit: int) -> Any:
+    """Return the first real accounts of one index whose column starts with a text."""
+    return (
+        select(*_FOUND)
+        .where(starts_with(column, text), PersonRow.kind == Kind.PERSON)
+        .order_by(column, PersonRow.name)
+        .limit(limit)
+        .subquery()
+    )
+
+
+def _group_names(text: str, limit: int) -> CTE:
+    """Return the query of the first group names that start with a text; one more row is null where there are no more.
+
+    It goes from name to name in the index: a plain DISTINCT would read every person of every group.
+    """
+    starts = starts_with(PersonGroupRow.group, text)
+    first = select(func.min(PersonGroupRow.group).label("name"), literal(1).label("number")).where(starts)
+    names = first.cte("names", recursive=True)
+    following = select(func.min(PersonGroupRow.group)).where(starts, PersonGroupRow.group > names.c.name)
+    step = select(following.correlate(names).scalar_subquery(), names.c.number + 1)
+    return names.union_all(step.where(names.c.name.is_not(None), names.c.number < limit))

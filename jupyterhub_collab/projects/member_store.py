@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, delete, func, insert, literal, select, union, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -57,7 +58,8 @@ class MemberStore:
 
     async def page(self, slug: str, after: str, limit: int) -> list[Member]:
         """Return the members of a project by name, each with the highest of their roles and where it comes from."""
-        return await self.members(slug, list(await self._session.scalars(_names(slug, after, limit))))
+        groups = await self._session.scalars(select(GroupGrantRow.group).where(GroupGrantRow.project == slug))
+        return await self.members(slug, list(await self._session.scalars(_names(slug, groups.all(), after, limit))))
 
     async def members(self, slug: str, names: Sequence[str]) -> list[Member]:
         """Return those of some persons who are members, in the order given."""
@@ -159,23 +161,17 @@ def _precedence(member: Member) -> tuple[int, bool]:
     return member.role.rank, not member.via.startswith("group ")
 
 
-def _names(slug: str, after: str, limit: int) -> Select[str]:
+def _names(slug: str, groups: Sequence[str], after: str, limit: int) -> Select[str]:
     """Return the query of the next names: each source is cut before they merge, so that a large group costs a page."""
-    own = (
-        select(MemberRow.person)
-        .where(MemberRow.project == slug, MemberRow.person > after)
-        .order_by(MemberRow.person)
-        .limit(limit)
-        .subquery()
-    )
-    grouped = (
-        select(PersonGroupRow.person)
-        .join(GroupGrantRow, GroupGrantRow.group == PersonGroupRow.group)
-        .where(GroupGrantRow.project == slug, PersonGroupRow.person > after)
-        .distinct()
-        .order_by(PersonGroupRow.person)
-        .limit(limit)
-        .subquery()
-    )
-    both = union(select(own.c.person), select(grouped.c.person)).subquery()
+    own = _next(select(MemberRow.person).where(MemberRow.project == slug), MemberRow.person, after, limit)
+    in_groups = [
+        _next(select(PersonGroupRow.person).where(PersonGroupRow.group == group), PersonGroupRow.person, after, limit)
+        for group in groups
+    ]
+    both = union(own, *in_groups).subquery()
     return select(both.c.person).order_by(both.c.person).limit(limit)
+
+
+def _next(query: Select[str], person: Any, after: str, limit: int) -> Select[str]:
+    cut = query.where(person > after).order_by(person).limit(limit).subquery()
+    return select(cut.c.person)

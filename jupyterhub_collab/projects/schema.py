@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jupyterhub_collab.access.models import Role, Visibility
-from jupyterhub_collab.tables import RankedRole, Table, UtcDateTime, Word
+from jupyterhub_collab.tables import RankedRole, Table, UtcDateTime, Word, key
 from jupyterhub_collab.volumes.models import Mode
 
 from .models import InvitationState, JoinRequestState, ProjectState
@@ -21,7 +21,7 @@ class SlugRow(Table):
 
     __tablename__ = "slugs"
 
-    slug: Mapped[str] = mapped_column(String(30), primary_key=True)
+    slug: Mapped[str] = mapped_column(key(30), primary_key=True)
     given: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -65,13 +65,10 @@ class ProjectWordRow(Table):
 
     __tablename__ = "project_words"
 
-    word: Mapped[str] = mapped_column(String(40), primary_key=True)
+    word: Mapped[str] = mapped_column(key(40), primary_key=True)
     project: Mapped[str] = mapped_column(ForeignKey("projects.slug", ondelete="CASCADE"), primary_key=True)
 
-    __table_args__ = (
-        Index(None, "project"),
-        Index("ix_project_words_prefix", "word", "project", postgresql_ops={"word": "text_pattern_ops"}),
-    )
+    __table_args__ = (Index(None, "project", "word"),)
 
 
 class MemberRow(Table):
@@ -85,7 +82,7 @@ class MemberRow(Table):
     via: Mapped[str] = mapped_column(String(300))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    __table_args__ = (Index(None, "person", "project"), Index(None, "project", "role"))
+    __table_args__ = (Index(None, "person", "project", postgresql_include=["role"]), Index(None, "project", "role"))
 
 
 class GroupGrantRow(Table):
@@ -94,12 +91,12 @@ class GroupGrantRow(Table):
     __tablename__ = "group_grants"
 
     project: Mapped[str] = mapped_column(ForeignKey("projects.slug", ondelete="CASCADE"), primary_key=True)
-    group: Mapped[str] = mapped_column("group_name", String(255), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", key(255), primary_key=True)
     role: Mapped[Role] = mapped_column(RankedRole)
     granted_by: Mapped[str] = mapped_column(String(255))
     since: Mapped[datetime] = mapped_column(UtcDateTime)
 
-    __table_args__ = (Index(None, "group_name", "project"),)
+    __table_args__ = (Index(None, "group_name", "project", postgresql_include=["role"]),)
 
 
 class PinRow(Table):
@@ -122,7 +119,7 @@ class InvitationRow(Table):
     project: Mapped[str] = mapped_column(ForeignKey("projects.slug", ondelete="CASCADE"))
     role: Mapped[Role] = mapped_column(RankedRole)
     person: Mapped[str | None] = mapped_column(ForeignKey("persons.name", ondelete="CASCADE"))
-    code_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    code_hash: Mapped[str | None] = mapped_column(key(64), unique=True)
     code_hint: Mapped[str | None] = mapped_column(String(8))
     invited_by: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -179,7 +176,7 @@ class DataAttachmentRow(Table):
     __tablename__ = "data_attachments"
 
     project: Mapped[str] = mapped_column(ForeignKey("projects.slug", ondelete="CASCADE"), primary_key=True)
-    name: Mapped[str] = mapped_column(String(63), primary_key=True)
+    name: Mapped[str] = mapped_column(key(63), primary_key=True)
     mode: Mapped[Mode] = mapped_column(Word(Mode))
     attached_by: Mapped[str] = mapped_column(String(255))
     since: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.access.store import roles_of
-from jupyterhub_collab.people.store import starts_with
+from jupyterhub_collab.tables import starts_with
 
 from .models import Project, ProjectState, ProjectSummary
 from .schema import PinRow, ProjectRow, ProjectWordRow, SlugRow
@@ -151,15 +151,16 @@ class ProjectStore:
             query = query.add_columns(literal(None).label("role")).where(seen)
         else:
             roles = roles_of(person).subquery()
-            query = query.add_columns(roles.c.role).outerjoin(roles, roles.c.project == ProjectRow.slug)
-            is_mine = roles.c.role.is_not(None)
+            role = select(roles.c.role).where(roles.c.project == ProjectRow.slug).correlate(ProjectRow)
+            is_mine = ProjectRow.slug.in_(select(roles.c.project))
+            query = query.add_columns(role.scalar_subquery().label("role"))
             query = query.where({True: is_mine, False: and_(seen, ~is_mine), None: or_(seen, is_mine)}[mine])
         if active_since is not None:
             query = query.where(ProjectRow.last_activity >= active_since)
         for word in words_of(search):
             has_word = select(ProjectWordRow.project).where(
                 ProjectWordRow.project == ProjectRow.slug,
-                ProjectWordRow.word.like(starts_with(word), escape="\\"),
+                starts_with(ProjectWordRow.word, word),
             )
             query = query.where(has_word.exists())
         return query
@@ -167,9 +168,8 @@ class ProjectStore:
     async def all(self, *, deleted: bool, after: str, search: str, limit: int) -> list[Project]:
         """Return all projects by slug, or all deleted ones, for the operator."""
         condition = ProjectRow.deleted_at.is_not(None) if deleted else ProjectRow.deleted_at.is_(None)
-        query = select(ProjectRow).where(condition, ProjectRow.slug > after).order_by(ProjectRow.slug).limit(limit)
-        if search:
-            query = query.where(ProjectRow.slug.like(starts_with(search.lower()), escape="\\"))
+        wanted = (condition, ProjectRow.slug > after, starts_with(ProjectRow.slug, search.lower()))
+        query = select(ProjectRow).where(*wanted).order_by(ProjectRow.slug).limit(limit)
         return [Project.model_validate(row, from_attributes=True) for row in await self._session.scalars(query)]
 
     async def pins(self, person: str) -> frozenset[str]:

@@ -88,7 +88,7 @@ def _folders() -> Select[Any]:
 
 
 def _gives(mount: Any, attachment: Any, volumes: dict[str, DataVolume]) -> ColumnElement[bool]:
-    """Return whether an attachment is a reason for a data mount: the catalogue must still offer it, and in this mode."""
+    """Return whether an attachment is a reason for a data mount: the catalogue must offer it still, in this mode."""
     writable = sorted(name for name, volume in volumes.items() if volume.writable_by_leads)
     writes = and_(attachment.mode == Mode.READ_WRITE, mount.data.in_(writable))
     in_mode = or_(mount.mode == Mode.READ_ONLY, writes)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from jupyterhub_collab.tables import Table, UtcDateTime, Word
+from jupyterhub_collab.tables import Table, UtcDateTime, Word, key
 from jupyterhub_collab.volumes.models import Mode
 
 
@@ -19,8 +19,8 @@ class GrantRow(Table):
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
     person: Mapped[str] = mapped_column(ForeignKey("persons.name", ondelete="CASCADE"))
-    server_name: Mapped[str] = mapped_column(String(30))
-    project: Mapped[str | None] = mapped_column(String(30))
+    server_name: Mapped[str] = mapped_column(key(30))
+    project: Mapped[str | None] = mapped_column(key(30))
     environment: Mapped[str] = mapped_column(String(63))
     resource_class: Mapped[str] = mapped_column(String(63))
     plan: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -48,14 +48,19 @@ class GrantRow(Table):
 
 
 class GrantedMountRow(Table):
-    """One reason for one mount of a granted plan: a path may be there through several projects."""
+    """One reason for one mount of a running server: a path may be there through several projects.
+
+    Gone when the grant is closed, so that enforcement reads what runs and not what ever ran.
+    """
 
     __tablename__ = "granted_mounts"
 
     grant: Mapped[int] = mapped_column("grant_id", ForeignKey("granted_plans.id", ondelete="CASCADE"), primary_key=True)
-    path: Mapped[str] = mapped_column(String(300), primary_key=True)
-    project: Mapped[str] = mapped_column(String(30), primary_key=True)
-    data: Mapped[str | None] = mapped_column(String(63))
+    path: Mapped[str] = mapped_column(key(300), primary_key=True)
+    project: Mapped[str] = mapped_column(key(30), primary_key=True)
+    # As in the grant: enforcement looks up roles without reading the grant
+    person: Mapped[str] = mapped_column(key(255))
+    data: Mapped[str | None] = mapped_column(key(63))
     mode: Mapped[Mode] = mapped_column(Word(Mode))
 
     __table_args__ = (Index(None, "project"),)

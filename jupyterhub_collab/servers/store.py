@@ -40,6 +40,7 @@ class ServerStore:
         rows = [
             {
                 "grant": grant,
+                "person": plan.person,
                 "path": mount.path,
                 "project": project,
                 "data": mount.data,
@@ -55,8 +56,11 @@ class ServerStore:
     async def end(self, person: str, server_name: str, now: datetime) -> bool:
         """Close the open grant of a server; return whether there was one."""
         mine = (GrantRow.person == person, GrantRow.server_name == server_name, GrantRow.ended_at.is_(None))
-        result = await self._session.execute(update(GrantRow).where(*mine).values(ended_at=now))
-        return bool(result.rowcount)  # type: ignore[attr-defined]
+        ended = update(GrantRow).where(*mine).values(ended_at=now).returning(GrantRow.id)
+        grant = (await self._session.execute(ended)).scalar()
+        if grant is not None:
+            await self._session.execute(delete(GrantedMountRow).where(GrantedMountRow.grant == grant))
+        return grant is not None
 
     async def open_of(self, person: str, server_name: str) -> Grant | None:
         """Return the open grant of a server."""

@@ -11,16 +11,21 @@ branch_labels = None
 depends_on = None
 
 
+def key(length: int) -> sa.String:
+    """Return the type of a text that compares by its bytes."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
     """Apply."""
     op.create_table(
         "audit_events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("actor", sa.String(length=255), nullable=False),
-        sa.Column("action", sa.String(length=40), nullable=False),
-        sa.Column("target", sa.String(length=300), nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=True),
+        sa.Column("actor", key(255), nullable=False),
+        sa.Column("action", key(40), nullable=False),
+        sa.Column("target", key(300), nullable=False),
+        sa.Column("project", key(30), nullable=True),
         sa.Column("detail", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_events")),
     )
@@ -32,24 +37,24 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "group_losses",
-        sa.Column("group_name", sa.String(length=255), nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=False),
+        sa.Column("group_name", key(255), nullable=False),
+        sa.Column("person", key(255), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("group_name", "person", name=op.f("pk_group_losses")),
     )
     op.create_table(
         "group_pauses",
-        sa.Column("group_name", sa.String(length=255), nullable=False),
+        sa.Column("group_name", key(255), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("group_name", name=op.f("pk_group_pauses")),
     )
     op.create_table(
         "persons",
-        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("name", key(255), nullable=False),
         sa.Column("display_name", sa.String(length=255), nullable=False),
-        sa.Column("search_name", sa.String(length=255), nullable=False),
-        sa.Column("search_display_name", sa.String(length=255), nullable=False),
+        sa.Column("search_name", key(255), nullable=False),
+        sa.Column("search_display_name", key(255), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
@@ -57,30 +62,22 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
     )
     with op.batch_alter_table("persons", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_persons_search_display_name"),
-            ["search_display_name"],
-            unique=False,
-            postgresql_ops={"search_display_name": "text_pattern_ops"},
+            batch_op.f("ix_persons_search_display_name_name"), ["search_display_name", "name"], unique=False
         )
-        batch_op.create_index(
-            batch_op.f("ix_persons_search_name"),
-            ["search_name"],
-            unique=False,
-            postgresql_ops={"search_name": "text_pattern_ops"},
-        )
+        batch_op.create_index(batch_op.f("ix_persons_search_name_name"), ["search_name", "name"], unique=False)
 
     op.create_table(
         "slugs",
-        sa.Column("slug", sa.String(length=30), nullable=False),
+        sa.Column("slug", key(30), nullable=False),
         sa.Column("given", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("slug", name=op.f("pk_slugs")),
     )
     op.create_table(
         "granted_plans",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=False),
-        sa.Column("server_name", sa.String(length=30), nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=True),
+        sa.Column("person", key(255), nullable=False),
+        sa.Column("server_name", key(30), nullable=False),
+        sa.Column("project", key(30), nullable=True),
         sa.Column("environment", sa.String(length=63), nullable=False),
         sa.Column("resource_class", sa.String(length=63), nullable=False),
         sa.Column("plan", sa.JSON(), nullable=False),
@@ -111,8 +108,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "person_groups",
-        sa.Column("group_name", sa.String(length=255), nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=False),
+        sa.Column("group_name", key(255), nullable=False),
+        sa.Column("person", key(255), nullable=False),
         sa.ForeignKeyConstraint(["person"], ["persons.name"], name=op.f("fk_person_groups_person"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("group_name", "person", name=op.f("pk_person_groups")),
     )
@@ -121,7 +118,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "projects",
-        sa.Column("slug", sa.String(length=30), nullable=False),
+        sa.Column("slug", key(30), nullable=False),
         sa.Column("title", sa.String(length=120), nullable=False),
         sa.Column("description", sa.String(length=300), nullable=False),
         sa.Column("readme", sa.Text(), nullable=False),
@@ -130,7 +127,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
         sa.Column("environment", sa.String(length=63), nullable=False),
         sa.Column("resource_class", sa.String(length=63), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("created_by", sa.String(length=255), nullable=False),
+        sa.Column("created_by", key(255), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_activity", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
@@ -159,8 +156,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "data_attachments",
-        sa.Column("project", sa.String(length=30), nullable=False),
-        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("project", key(30), nullable=False),
+        sa.Column("name", key(63), nullable=False),
         sa.Column("mode", sa.String(length=20), nullable=False),
         sa.Column("attached_by", sa.String(length=255), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
@@ -172,9 +169,10 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
     op.create_table(
         "granted_mounts",
         sa.Column("grant_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("path", sa.String(length=300), nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=False),
-        sa.Column("data", sa.String(length=63), nullable=True),
+        sa.Column("path", key(300), nullable=False),
+        sa.Column("project", key(30), nullable=False),
+        sa.Column("person", key(255), nullable=False),
+        sa.Column("data", key(63), nullable=True),
         sa.Column("mode", sa.String(length=20), nullable=False),
         sa.ForeignKeyConstraint(
             ["grant_id"], ["granted_plans.id"], name=op.f("fk_granted_mounts_grant_id"), ondelete="CASCADE"
@@ -186,8 +184,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "group_grants",
-        sa.Column("project", sa.String(length=30), nullable=False),
-        sa.Column("group_name", sa.String(length=255), nullable=False),
+        sa.Column("project", key(30), nullable=False),
+        sa.Column("group_name", key(255), nullable=False),
         sa.Column("role", sa.SmallInteger(), nullable=False),
         sa.Column("granted_by", sa.String(length=255), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
@@ -197,15 +195,20 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
         sa.PrimaryKeyConstraint("project", "group_name", name=op.f("pk_group_grants")),
     )
     with op.batch_alter_table("group_grants", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_group_grants_group_name_project"), ["group_name", "project"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_group_grants_group_name_project"),
+            ["group_name", "project"],
+            unique=False,
+            postgresql_include=["role"],
+        )
 
     op.create_table(
         "invitations",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=False),
+        sa.Column("project", key(30), nullable=False),
         sa.Column("role", sa.SmallInteger(), nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=True),
-        sa.Column("code_hash", sa.String(length=64), nullable=True),
+        sa.Column("person", key(255), nullable=True),
+        sa.Column("code_hash", key(64), nullable=True),
         sa.Column("code_hint", sa.String(length=8), nullable=True),
         sa.Column("invited_by", sa.String(length=255), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -234,8 +237,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
     op.create_table(
         "join_requests",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=False),
+        sa.Column("project", key(30), nullable=False),
+        sa.Column("person", key(255), nullable=False),
         sa.Column("message", sa.String(length=500), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -260,8 +263,8 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "members",
-        sa.Column("project", sa.String(length=30), nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=False),
+        sa.Column("project", key(30), nullable=False),
+        sa.Column("person", key(255), nullable=False),
         sa.Column("role", sa.SmallInteger(), nullable=False),
         sa.Column("via", sa.String(length=300), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
@@ -270,13 +273,15 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
         sa.PrimaryKeyConstraint("project", "person", name=op.f("pk_members")),
     )
     with op.batch_alter_table("members", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_members_person_project"), ["person", "project"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_members_person_project"), ["person", "project"], unique=False, postgresql_include=["role"]
+        )
         batch_op.create_index(batch_op.f("ix_members_project_role"), ["project", "role"], unique=False)
 
     op.create_table(
         "pins",
-        sa.Column("person", sa.String(length=255), nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=False),
+        sa.Column("person", key(255), nullable=False),
+        sa.Column("project", key(30), nullable=False),
         sa.ForeignKeyConstraint(["person"], ["persons.name"], name=op.f("fk_pins_person"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["project"], ["projects.slug"], name=op.f("fk_pins_project"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("person", "project", name=op.f("pk_pins")),
@@ -286,23 +291,20 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
 
     op.create_table(
         "project_words",
-        sa.Column("word", sa.String(length=40), nullable=False),
-        sa.Column("project", sa.String(length=30), nullable=False),
+        sa.Column("word", key(40), nullable=False),
+        sa.Column("project", key(30), nullable=False),
         sa.ForeignKeyConstraint(
             ["project"], ["projects.slug"], name=op.f("fk_project_words_project"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("word", "project", name=op.f("pk_project_words")),
     )
     with op.batch_alter_table("project_words", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_project_words_prefix", ["word", "project"], unique=False, postgresql_ops={"word": "text_pattern_ops"}
-        )
-        batch_op.create_index(batch_op.f("ix_project_words_project"), ["project"], unique=False)
+        batch_op.create_index(batch_op.f("ix_project_words_project_word"), ["project", "word"], unique=False)
 
     op.create_table(
         "server_stops",
-        sa.Column("project", sa.String(length=30), nullable=False),
-        sa.Column("person", sa.String(length=255), nullable=False),
+        sa.Column("project", key(30), nullable=False),
+        sa.Column("person", key(255), nullable=False),
         sa.Column("up_to_grant", sa.BigInteger(), nullable=False),
         sa.Column("asked_by", sa.String(length=255), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
