@@ -64,23 +64,24 @@ class Person:
 
     def hub(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the Hub's API."""
-        return self._ask(method, f"/hub/api{path}", **options)
+        return self.request(method, f"/hub/api{path}", **options)
 
     def api(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
         """Ask the projects service's API, and check the status of its answer."""
-        answer = self._ask(method, f"/services/projects/api/v1{path}", **options)
+        answer = self.request(method, f"/services/projects/api/v1{path}", **options)
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:1000]}"
         return answer.json() if answer.content else None
 
     def ask(self, server: str, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask one's own server."""
-        return self._ask(method, self.server_path(server) + path, **options)
+        return self.request(method, self.server_path(server) + path, **options)
 
     def server_path(self, server: str) -> str:
         """Return the path of one's server."""
         return f"/user/{self.name}/" + (f"{server}/" if server else "")
 
-    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask for any address of the site, with the token."""
         headers = {"Authorization": f"token {self.token}"} | options.pop("headers", {})
         return httpx.request(method, f"{self.site.address}{path}", headers=headers, timeout=90, **options)
 

@@ -349,15 +349,15 @@ def test_bad_input_gets_a_problem_that_names_the_field(people: People) -> None:
         "slug": {"title": "t", "slug": "--"},
         "visibility": {"title": "t", "visibility": "secret"},
     }.items():
-        answer = lead._ask("POST", "/services/projects/api/v1/projects", json=body)
+        answer = lead.request("POST", "/services/projects/api/v1/projects", json=body)
         assert answer.status_code == 422
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json()["field"] == field
     for slug in ("lab", "..%2f", "🎈"):
         assert lead.api("POST", "/projects", 422, json={"title": "t", "slug": slug})["field"] == "slug"
     huge = b'{"title": "' + b"x" * 50_000_000 + b'"}'
-    assert lead._ask("POST", "/services/projects/api/v1/projects", content=huge).status_code == 413
-    assert lead._ask("POST", "/services/projects/api/v1/projects", content=b"{").status_code == 400
+    assert lead.request("POST", "/services/projects/api/v1/projects", content=huge).status_code == 413
+    assert lead.request("POST", "/services/projects/api/v1/projects", content=b"{").status_code == 400
 
 
 def test_a_cookie_alone_changes_nothing(site: Site, people: People) -> None:
