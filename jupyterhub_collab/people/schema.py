@@ -51,10 +51,11 @@ class GroupLossRow(Table):
 
 
 class GroupPauseRow(Table):
-    """A group whose losses are not applied until the operator says so."""
+    """A group whose losses are not applied until the operator says that they are meant."""
 
     __tablename__ = "group_pauses"
 
     group: Mapped[str] = mapped_column("group_name", key(255), primary_key=True)
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(Text)
+    meant_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

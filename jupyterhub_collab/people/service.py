@@ -20,6 +20,8 @@ from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
 from .store import PeopleStore
 
 _LOSS_WINDOW = timedelta(hours=1)
+# Who is logged in is refreshed within minutes; who comes back later counts as an ordinary loss
+_MEANT_FOR = timedelta(days=1)
 _LONGEST = 255
 SEARCH_LETTERS = 3
 SEARCH_ROWS = 10
@@ -87,6 +89,8 @@ class PeopleService:
         if await store.is_paused(group):
             return False
         now = self._clock()
+        if await store.are_meant(group, now - _MEANT_FOR):
+            return True
         losses = await store.count_losses(group, name, now, now - _LOSS_WINDOW)
         if losses <= self._people.group_loss_limit:
             return True
@@ -155,7 +159,7 @@ class PeopleService:
 
     @writes
     async def resume_group(self, session: AsyncSession, who: str | None, group: str) -> None:
-        """Let losses of a paused group apply at the next logins and refreshes; for operators.
+        """Let all losses of a paused group apply at the logins and refreshes of the next day; for operators.
 
         Raises
         ------
@@ -163,6 +167,6 @@ class PeopleService:
             The group is not paused.
         """
         actor = await self._authorizer.site(session, who, SiteRight.OPERATOR)
-        if not await PeopleStore(session).resume(group):
+        if not await PeopleStore(session).resume(group, self._clock()):
             raise NotFoundError("paused group")
         await record(session, self._clock(), actor.name, "group.resume", group)

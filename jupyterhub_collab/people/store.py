@@ -9,7 +9,7 @@ from sqlalchemy import CTE, delete, func, insert, literal, select, tuple_, union
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyterhub_collab.tables import starts_with
+from jupyterhub_collab.tables import Table, starts_with
 
 from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
 from .schema import GroupLossRow, GroupPauseRow, PersonGroupRow, PersonRow
@@ -22,6 +22,11 @@ class PeopleStore:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+
+    def _insert(self, table: type[Table]) -> Any:
+        """Return an INSERT that can say what happens where the row is there already."""
+        make = sqlite.insert if self._session.get_bind().dialect.name == "sqlite" else postgresql.insert
+        return make(table)
 
     async def get(self, name: str) -> Person | None:
         """Return a person with their groups."""
@@ -47,14 +52,14 @@ class PeopleStore:
     async def upsert(self, name: str, display_name: str, kind: Kind, now: datetime) -> bool:
         """Write a person, in one statement so that two logins at once agree; return whether they are new."""
         new = not await self.exists(name)
-        dialect = self._session.get_bind().dialect.name
-        make = sqlite.insert if dialect == "sqlite" else postgresql.insert
         values = {
             "display_name": display_name,
             "search_display_name": display_name.lower(),
             "last_seen": now,
         }
-        statement = make(PersonRow).values(name=name, search_name=name.lower(), kind=kind, first_seen=now, **values)
+        statement = self._insert(PersonRow).values(
+            name=name, search_name=name.lower(), kind=kind, first_seen=now, **values
+        )
         await self._session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
         # Every later statement about this person waits here for other logins of the same person
         await self._session.execute(select(PersonRow.name).where(PersonRow.name == name).with_for_update())
@@ -82,22 +87,31 @@ class PeopleStore:
 
     async def is_paused(self, group: str) -> bool:
         """Tell whether losses of a group are paused."""
-        return await self._session.get(GroupPauseRow, group) is not None
+        query = select(GroupPauseRow.group).where(GroupPauseRow.group == group, GroupPauseRow.meant_at.is_(None))
+        return await self._session.scalar(query) is not None
+
+    async def are_meant(self, group: str, since: datetime) -> bool:
+        """Tell whether the operator said since then that losses of a group are meant."""
+        query = select(GroupPauseRow.group).where(GroupPauseRow.group == group, GroupPauseRow.meant_at > since)
+        return await self._session.scalar(query) is not None
 
     async def pause(self, group: str, now: datetime, reason: str) -> None:
-        """Pause the losses of a group."""
-        await self._session.execute(insert(GroupPauseRow).values(group=group, since=now, reason=reason))
+        """Pause the losses of a group; another login may do so at the same moment."""
+        values = {"since": now, "reason": reason, "meant_at": None}
+        statement = self._insert(GroupPauseRow).values(group=group, **values)
+        await self._session.execute(statement.on_conflict_do_update(index_elements=["group_name"], set_=values))
 
-    async def resume(self, group: str) -> bool:
-        """Apply losses of a group again; return whether they were paused."""
+    async def resume(self, group: str, now: datetime) -> bool:
+        """Note that the losses of a group are meant; return whether they were paused."""
         await self._session.execute(delete(GroupLossRow).where(GroupLossRow.group == group))
-        result = await self._session.execute(delete(GroupPauseRow).where(GroupPauseRow.group == group))
+        paused = (GroupPauseRow.group == group, GroupPauseRow.meant_at.is_(None))
+        result = await self._session.execute(update(GroupPauseRow).where(*paused).values(meant_at=now))
         return bool(result.rowcount)  # type: ignore[attr-defined]
 
     async def pauses(self) -> list[GroupPause]:
         """Return the groups whose losses are paused."""
-        rows = await self._session.scalars(select(GroupPauseRow).order_by(GroupPauseRow.group))
-        return [GroupPause.model_validate(row, from_attributes=True) for row in rows]
+        query = select(GroupPauseRow).where(GroupPauseRow.meant_at.is_(None)).order_by(GroupPauseRow.group)
+        return [GroupPause.model_validate(row, from_attributes=True) for row in await self._session.scalars(query)]
 
     async def search(self, text: str, *, exact: bool, limit: int) -> list[FoundPerson]:
         """Return real accounts whose account name or display name starts with (or is) a text."""

@@ -47,6 +47,7 @@ def upgrade() -> None:  # noqa: PLR0915 - one statement for each table
         sa.Column("group_name", key(255), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("meant_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("group_name", name=op.f("pk_group_pauses")),
     )
     op.create_table(
