@@ -338,8 +338,11 @@ def test_examples_of_settings_can_be_loaded(tmp_path: Path, text: str) -> None:
     assert load_settings(file) != Settings()
 
 
+_COMMAND = re.compile(r"(?:/\S+/)?jupyterhub-collab ")
+
+
 def commands() -> list[Any]:
-    lines = [line for _, text in blocks("sh") for line in text.splitlines() if line.startswith("jupyterhub-collab")]
+    lines = [line for _, text in blocks("sh") for line in text.splitlines() if _COMMAND.match(line)]
     inline = [match for path in PAGES for match in re.findall(r"`(jupyterhub-collab [^`…]+)`", path.read_text())]
     return sorted({*lines, *inline})
 

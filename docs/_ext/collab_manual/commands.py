@@ -32,7 +32,7 @@ def text() -> str:
 
 
 def _entry(name: str, help_text: str, found: argparse.ArgumentParser) -> str:
-    usage = " ".join(found.format_usage().removeprefix("usage: ").split())
+    usage = " ".join(found.format_usage().removeprefix("usage: ").replace("[-h] ", "").replace("[-h]", "").split())
     rows = [[_name(action), _help(action)] for action in found._actions if _is_shown(action)]  # noqa: SLF001
     options = table(["Option", "Meaning"], rows) if rows else ""
     return entry("cli", name, f"{help_text[:1].upper()}{help_text[1:].rstrip('.')}.", f"    {usage}", options)
