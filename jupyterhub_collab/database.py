@@ -9,6 +9,7 @@ both see the other as lead.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -53,6 +54,13 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    connection.autocommit = True
+    with contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute("SET jit = off")  # to compile a query of ours takes longer than to run it
+    connection.autocommit = False
+
+
 def _may_retry(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RETRY_STATES or "database is locked" in str(error.orig)
 
@@ -68,6 +76,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        else:
+            event.listen(self.engine.sync_engine, "connect", _prepare_postgresql)
         self._writer = self.engine.execution_options(**{_WRITE: True})
         # A page asks several queries and puts their answers together; PostgreSQL lets each see another state by default
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)

@@ -67,23 +67,29 @@ def _may(needed: ColumnElement[int]) -> ColumnElement[bool]:
 
 def _lost() -> Select[Any]:
     """Return the grants of mounts, for a condition that says which are too much."""
-    return (
-        select(*_columns(literal("lost ") + GrantedMountRow.path))
-        .join(GrantedMountRow, GrantedMountRow.grant == GrantRow.id)
-        .where(_OPEN)
-    )
+    lost = select(*_columns(literal("lost ") + GrantedMountRow.path))
+    return lost.join(GrantedMountRow, GrantedMountRow.grant == GrantRow.id)
 
 
 def _folders() -> Select[Any]:
-    """Return the grants with a project folder that the person may not have any more, or not in this mode."""
+    """Return the grants with a project folder that the person's role does not give any more, or not in this mode."""
     writes = GrantedMountRow.mode == Mode.READ_WRITE
     needed = case((writes, _WRITER.rank), else_=_READER.rank)
-    read_only = and_(writes, ProjectRow.state == ProjectState.ARCHIVED)
-    there = and_(ProjectRow.slug == GrantedMountRow.project, ProjectRow.deleted_at.is_(None))
+    return _lost().where(GrantedMountRow.data.is_(None), not_(_may(needed)))
+
+
+def _closed() -> Select[Any]:
+    """Return the grants with the folder of a deleted project, or more of an archived one than reading its folder.
+
+    A project that is purged has no members any more, so that `_folders` finds its grants.
+    """
+    writes = GrantedMountRow.mode == Mode.READ_WRITE
+    is_its_server = func.coalesce(GrantRow.project == GrantedMountRow.project, False)
+    archived = and_(ProjectRow.state == ProjectState.ARCHIVED, or_(writes, is_its_server))
     return (
         _lost()
-        .outerjoin(ProjectRow, there)
-        .where(GrantedMountRow.data.is_(None), or_(ProjectRow.slug.is_(None), read_only, not_(_may(needed))))
+        .join(ProjectRow, ProjectRow.slug == GrantedMountRow.project)
+        .where(GrantedMountRow.data.is_(None), or_(ProjectRow.deleted_at.is_not(None), archived))
     )
 
 
@@ -113,14 +119,6 @@ def _data(volumes: dict[str, DataVolume]) -> Select[Any]:
         _lost()
         .outerjoin(DataAttachmentRow, _gives(GrantedMountRow, DataAttachmentRow, volumes))
         .where(GrantedMountRow.data.is_not(None), DataAttachmentRow.name.is_(None), ~elsewhere.exists())
-    )
-
-
-def _archived() -> Select[Any]:
-    """Return the project servers of archived projects; a deleted project's lose their mounts anyway."""
-    state = select(ProjectRow.state).where(ProjectRow.slug == GrantRow.project).scalar_subquery()
-    return select(*_columns(literal("archived"))).where(
-        _OPEN, GrantRow.project.is_not(None), state == ProjectState.ARCHIVED
     )
 
 
@@ -161,7 +159,7 @@ def _gated(column: Any, name: str, entry: CatalogueEntry) -> Select[Any]:
 
 async def holders_of_too_much(session: AsyncSession, slug: str) -> frozenset[str]:
     """Return whose running servers hold the folder of a project in a way that is not allowed now."""
-    query = _folders().where(GrantedMountRow.project == slug)
+    query = union_all(*(found.where(GrantedMountRow.project == slug) for found in (_folders(), _closed())))
     return frozenset(row.person for row in await session.execute(query))
 
 
@@ -181,8 +179,8 @@ class ExcessQuery:
         limits = settings.limits
         self._query = union_all(
             _folders(),
+            _closed(),
             _data(settings.data),
-            _archived(),
             _stopped(),
             _over_limit(GrantRow.person, limits.servers_per_person, "over the limit of the person"),
             _over_limit(GrantRow.project, limits.servers_per_project, "over the limit of the project"),
