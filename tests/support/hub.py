@@ -1,19 +1,18 @@
-"""A stateful fake of the Hub, as far as services see it: who a token is, a person's servers, the login by OAuth.
+"""A stateful fake of the Hub as services see it: who a token is, a person's servers, the login by OAuth.
 
-It answers on one origin with the service that is tested, as the proxy makes it in the real thing. Knobs make it slow, make
-a start fail, or take it away. With a core it asks that for the plan of each start, as our spawners do.
+It answers on one origin with the service that is tested, as the proxy makes it in the real thing. Knobs make it slow,
+make a start fail, or take it away. With a core it asks that for the plan of each start, as our spawners do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from jupyterhub._data import DATA_FILES_PATH
@@ -24,8 +23,12 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
 from jupyterhub_collab.errors import PlanRefusedError
-from jupyterhub_collab.factory import Factory
 from jupyterhub_collab_services.projects.application import make_application
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from jupyterhub_collab.factory import Factory
 
 STATIC: Final = Path(DATA_FILES_PATH) / "static"
 PREFIX: Final = "/services/projects/"

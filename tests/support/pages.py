@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from playwright.async_api import Browser, Page, async_playwright
 from pydantic import SecretStr
@@ -20,11 +20,14 @@ from jupyterhub_collab.migrations import upgrade
 from jupyterhub_collab.settings import Database as DatabaseSettings
 from jupyterhub_collab.settings import Settings
 
-from .hub import FakeServer, Site, running_site
+from .hub import PREFIX, FakeServer, Site, running_site
 from .sample import ME, NOW, Sample, catalogue
 from .world import Clock
 
-AXE: Final = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+AXE_SOURCE: Final = (Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 VIEWS: Final = {"": (1280, "light"), "-dark": (1280, "dark"), "-phone": (390, "light"), "-phone-dark": (390, "dark")}
 PAGES: Final = {
     "projects": (ME, ""),
@@ -87,13 +90,14 @@ async def visit(browser: Browser, site: Site, who: str, path: str, width: int, s
     page = await context.new_page()
     await page.clock.set_fixed_time(NOW)
     site.hub.browser_user = who
-    await page.goto(site.url + path, wait_until="load")
+    address = f"login?next={quote(PREFIX + path)}" if who else path
+    await page.goto(site.url + address, wait_until="load")
     return page
 
 
 async def faults(page: Page) -> list[str]:
     """Return what axe-core calls serious or critical."""
-    await page.evaluate(AXE.read_text())
+    await page.evaluate(AXE_SOURCE)
     found = await page.evaluate("axe.run().then(r => r.violations)")
     return [
         f"{v['impact']} {v['id']}: " + "; ".join(str(n["target"][0]) for n in v["nodes"][:4])
@@ -104,7 +108,6 @@ async def faults(page: Page) -> list[str]:
 
 async def pictures(target: Path, names: list[str]) -> int:
     """Take pictures of pages in four views; return how many serious faults they have."""
-    target.mkdir(parents=True, exist_ok=True)
     serious = 0
     with tempfile.TemporaryDirectory() as folder:
         async with sample_site(Path(folder)) as site, async_playwright() as play:
@@ -135,4 +138,5 @@ async def _pictures_of(browser: Browser, site: Site, name: str, target: Path) ->
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "test-results/pages")
+    folder.mkdir(parents=True, exist_ok=True)
     raise SystemExit(1 if asyncio.run(pictures(folder, sys.argv[2:])) else 0)

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jupyterhub_collab.access.models import Role, Visibility
-from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.projects.invitation_service import NewLink
 from jupyterhub_collab.projects.models import Invitation
 from jupyterhub_collab.projects.service import NewProject, ProjectChanges
 from jupyterhub_collab.settings import Allowed, DataVolume, Environment, Holders, Limits, ResourceClass, Rights, Site
 
-from .world import Clock
+if TYPE_CHECKING:
+    from jupyterhub_collab.factory import Factory
+
+    from .world import Clock
 
 ME: Final = "m.okafor"
 NOW: Final = datetime(2026, 11, 21, 10, 24, tzinfo=UTC)
-LONG: Final = "Growth-rate anomalies and volcanic forcing, 1958–2001: teaching material for the winter school, second edition"
+LONG: Final = (
+    "Growth-rate anomalies and volcanic forcing, 1958–2001: teaching material for the winter school, second edition"
+)
+ISOTOPES: Final = (
+    "Carbon isotopes in the flask archive: fossil, ocean and land shares of the rise, with the Suess effect as a check."
+)
+ASKS: Final = "I run the flask line at the coast station and would like to read the fits."
+TEAM: Final = {
+    "s.iyer": "lead",
+    "p.novakova": "editor",
+    "r.castellan": "editor",
+    "t.solheim": "editor",
+    "d.watteau": "viewer",
+}
 LONG_NAME: Final = "anneliese.vandenbroucke-hernandez"
 README: Final = """We fit a trend and a seasonal cycle to weekly mean CO₂ from Mauna Loa and look at what is left over.
 The series has 2,284 weeks from March 1958 to December 2001; 59 of them have no value.
@@ -49,7 +64,9 @@ def catalogue() -> dict[str, Any]:
             "inbox": DataVolume(source="/srv/inbox", description="Drop box", writable_by_leads=True),
         },
         "environments": {
-            "geoscience": Environment(title="Geoscience 2026.1", description="Python 3.13, pandas, xarray, statsmodels"),
+            "geoscience": Environment(
+                title="Geoscience 2026.1", description="Python 3.13, pandas, xarray, statsmodels"
+            ),
             "minimal": Environment(title="Minimal Python"),
         },
         "resource_classes": {
@@ -84,9 +101,9 @@ class Sample:
         for name in names.split():
             await self.factory.people.sign_in(name, display_name="", groups=frozenset(groups.get(name, set())))
 
-    async def project(self, who: str, slug: str, title: str, visibility: str, description: str = "") -> None:
+    async def project(self, who: str, slug: str, title: str, visibility: str, about: str = "") -> None:
         """Make a project."""
-        new = NewProject(title=title, slug=slug, description=description, visibility=Visibility(visibility))
+        new = NewProject(title=title, slug=slug, description=about, visibility=Visibility(visibility))
         await self.factory.projects.create(who, new)
 
     async def join(self, lead: str, slug: str, person: str, role: str) -> None:
@@ -115,17 +132,25 @@ class Sample:
         await self.join("p.novakova", "growth-rate", ME, "viewer")
         self.at(hours=18, minutes=22)
         await self.project(
-            "h.wren", "flask-network", "Flask network intercomparison", "private", "Same air, six laboratories: offsets and their drift"
+            "h.wren",
+            "flask-network",
+            "Flask network intercomparison",
+            "private",
+            "Same air, six laboratories: offsets and their drift",
         )
         await self.factory.members.put_group("h.wren", "flask-network", "flask-technicians", Role.EDITOR)
         self.at(hours=5)
-        await self.project("s.iyer", "ocean-sinks", "Ocean carbon sinks", "internal", "Surface fluxes from ship tracks and moorings")
+        await self.project(
+            "s.iyer", "ocean-sinks", "Ocean carbon sinks", "internal", "Surface fluxes from ship tracks and moorings"
+        )
         await self.join("s.iyer", "ocean-sinks", ME, "viewer")
         await self.server(ME, "ocean-sinks")
         self.at(minutes=44)
         await self.factory.members.put("s.iyer", "ocean-sinks", ME, Role.EDITOR)
-        await self.project("j.lindqvist", "methane", "Methane isotopologues", "internal", "Clumped isotopes in archived flask air")
-        await self.project("j.lindqvist", "isotope-ratios", "Isotope ratios δ¹³C", "internal", "Carbon isotopes in the flask archive: fossil, ocean and land shares of the rise, with the Suess effect as a check.")
+        await self.project(
+            "j.lindqvist", "methane", "Methane isotopologues", "internal", "Clumped isotopes in archived flask air"
+        )
+        await self.project("j.lindqvist", "isotope-ratios", "Isotope ratios δ¹³C", "internal", ISOTOPES)
         await self.factory.data.attach("j.lindqvist", "isotope-ratios", "flask-network")
         await self.factory.data.attach("j.lindqvist", "isotope-ratios", "isotope-standards")
         self.at(days=30)
@@ -135,9 +160,11 @@ class Sample:
     async def _carbon(self) -> None:
         slug = "atmospheric-co2"
         self.at(days=20)
-        await self.project(ME, slug, "Atmospheric CO₂", "internal", "Weekly series from Mauna Loa, trend and seasonal fits")
+        await self.project(
+            ME, slug, "Atmospheric CO₂", "internal", "Weekly series from Mauna Loa, trend and seasonal fits"
+        )
         await self.factory.projects.change(ME, slug, ProjectChanges(readme=README), etag=None)
-        for person, role in (("s.iyer", "lead"), ("p.novakova", "editor"), ("r.castellan", "editor"), ("t.solheim", "editor"), ("d.watteau", "viewer")):
+        for person, role in TEAM.items():
             await self.join(ME, slug, person, role)
         await self.factory.members.put_group(ME, slug, "flask-technicians", Role.EDITOR)
         await self.factory.data.attach(ME, slug, "noaa-co2")
@@ -157,7 +184,7 @@ class Sample:
     async def _late(self) -> None:
         slug = "atmospheric-co2"
         self.at(hours=3)
-        await self.factory.join_requests.ask("t.arslan", slug, "I run the flask line at the coast station and would like to read the fits.")
+        await self.factory.join_requests.ask("t.arslan", slug, ASKS)
         await self.factory.members.put("j.lindqvist", "isotope-ratios", ME, Role.EDITOR)
         self.at(hours=2, minutes=12)
         for person in (ME, "s.iyer", "p.novakova"):
@@ -169,6 +196,6 @@ class Sample:
         await self.factory.projects.measured(slug, 38_200_000_000)
         self.at(minutes=2)
         await self.project(ME, "tall-tower", "Tall-tower profiles", "private")
-        self.at(days=1)
-        await self.factory.projects.delete(ME, "qc")
-        await self.factory.projects.restore(ME, "qc")
+        self.at(minutes=1)
+        await self.project("r.castellan", "buoys", "Buoys of 2019", "internal")
+        await self.factory.projects.delete("r.castellan", "buoys")

@@ -36,7 +36,7 @@ def _is_formula(word: str) -> bool:
 
 
 def tile_letters(title: str) -> str:
-    """Return two letters for a project, as the periodic table has them: the formula in its title, else its beginning."""
+    """Return two letters for a project, as in the periodic table: the formula in its title, else its beginning."""
     words = [word.strip("()[]“”\"',.:;") for word in title.split()]
     for word in filter(None, words):
         if _is_formula(word):
@@ -44,5 +44,5 @@ def tile_letters(title: str) -> str:
     parts = _PARTS.findall(words[0]) if words else []
     if not parts:
         return title.strip()[:2] or "?"
-    second = parts[1][0] if len(parts) > 1 else parts[0][1:2]
-    return parts[0][0].upper() + second.lower()
+    second: str = parts[1][0] if len(parts) > 1 else parts[0][1:2]
+    return f"{parts[0][0].upper()}{second.lower()}"

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from datetime import datetime
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import ValidationError
 from tornado.web import StaticFileHandler
@@ -20,7 +17,13 @@ from .errors import MethodNotAllowedError
 from .handlers import CollabHandler, invalid_input
 from .rendering import STATIC, environment, static_url
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
 ISOLATION: Final = "JUPYTERHUB_COLLAB_ISOLATION"
+_MOST_DIGITS: Final = 18  # below 2**63
 _TOAST: Final = "collab-toast"
 _TOAST_SECONDS: Final = 60
 # Styles of elements are classes, scripts are files: nothing inline may run. Bootstrap's small pictures are data.
@@ -30,6 +33,12 @@ _POLICY: Final = (
 )
 # A form that can be mended is shown again; these can't be mended there.
 _FINAL: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
+
+
+def row_number(text: str) -> int | None:
+    """Return the number of a row that a text names; None where no row can have it."""
+    fits = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) if fits else None
 
 
 class PageHandler(CollabHandler):
@@ -102,10 +111,10 @@ class PageHandler(CollabHandler):
         NotFoundError
             It is no number that a row can have.
         """
-        value = self.field(name)
-        if not value.isascii() or not value.isdigit() or len(value) > 18:  # noqa: PLR2004 - below 2**63
+        found = row_number(self.field(name))
+        if found is None:
             raise NotFoundError("row")
-        return int(value)
+        return found
 
     async def shell(self) -> dict[str, Any]:
         """Return what the shell shows besides the page, such as the count of what needs the reader."""
@@ -151,7 +160,7 @@ class PageHandler(CollabHandler):
         return environment(*self.template_folders).get_template(template).render(context)
 
     def leave_toast(self, text: str, undo: tuple[str, dict[str, str]] | None = None) -> None:
-        """Let the next page say what happened; ``undo`` is the address and the fields of the form that takes it back."""
+        """Let the next page say what happened; ``undo`` is address and fields of the form that takes it back."""
         toast = {"text": text, "undo": list(undo) if undo else None}
         self._toast = toast
         self.set_secure_cookie(
@@ -200,12 +209,14 @@ class PageHandler(CollabHandler):
 class FormHandler(PageHandler):
     """A form's address. What can't be done comes back in the form, with what was typed."""
 
-    async def act(self, *arguments: str) -> None:
-        """Do what the form asks for."""
+    async def act(self, *arguments: Any, **options: Any) -> None:
+        """Do what the form asks for; the arguments are those of the address."""
+        del arguments, options
         raise MethodNotAllowedError(["GET"])
 
     async def again(self, problem: CollabError, *arguments: str) -> None:
         """Show the form again, with what is wrong."""
+        del arguments
         raise problem
 
     async def post(self, *arguments: str) -> None:

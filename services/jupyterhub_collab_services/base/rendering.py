@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import functools
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
-from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from tornado.web import StaticFileHandler
 
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.projects.words import words_of
-from jupyterhub_collab.settings import ResourceClass
 
 from . import marks, words
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jinja2.runtime import Context
+
+    from jupyterhub_collab.settings import ResourceClass
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
 ROLE_ICONS: Final = {Role.VIEWER: "eye", Role.EDITOR: "pen", Role.LEAD: "key"}
+_SOURCES: Final = {"link": "by a link from", "invitation": "invited by"}
 VISIBILITY_ICONS: Final = {Visibility.PRIVATE: "lock", Visibility.INTERNAL: "building", Visibility.PUBLIC: "globe"}
 
 
@@ -57,6 +62,16 @@ def mark_part(text: str, part: str) -> Markup:
     return Markup("{}<mark>{}</mark>{}").format(text[:start], text[start:end], text[end:])
 
 
+def source(via: str) -> str:
+    """Return where a role comes from, in the words of the members page; a project's maker needs none."""
+    kind, _, whom = via.partition(" from ")
+    if kind in _SOURCES:
+        return f"{_SOURCES[kind]} {whom}"
+    if via.startswith("group "):
+        return f"via {via.removeprefix('group ')}"
+    return "" if via in ("own", "made the project") else via.removeprefix("asked, ")
+
+
 def runtime_size(resource_class: ResourceClass) -> str:
     """Return what a size is: “2 CPU, 4 GB”."""
     gpu = f", {resource_class.gpu} GPU" if resource_class.gpu else ""
@@ -78,6 +93,7 @@ def static_url(prefix: str, path: str) -> str:
 FILTERS: Final[dict[str, Any]] = {
     "when": when,
     "soon": soon,
+    "source": source,
     "highlight": highlight,
     "mark_part": mark_part,
     "runtime_size": runtime_size,

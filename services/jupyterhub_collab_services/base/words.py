@@ -7,6 +7,8 @@ from typing import Final
 
 _NUMBERS: Final = "no one two three four five six seven eight nine ten eleven twelve".split()
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_KILO: Final = 1000
+_THREE_DIGITS: Final = 100
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 # Where one unit gives way to the next, in days
@@ -70,24 +72,22 @@ def is_soon(instant: datetime, now: datetime) -> bool:
 
 def size(number: float) -> str:
     """Return a number of bytes in decimal units: 34 kB, 38.2 GB."""
-    for unit in _UNITS[:-1]:
-        if number < 1000:  # noqa: PLR2004 - decimal units
-            break
-        number /= 1000
-    else:
-        unit = _UNITS[-1]
-    digits = 0 if unit in _UNITS[:2] or number >= 100 else 1  # noqa: PLR2004 - three digits are enough
-    return f"{number:.{digits}f} {unit}"
+    step = 0
+    while number >= _KILO and step < len(_UNITS) - 1:
+        number, step = number / _KILO, step + 1
+    digits = 0 if step < _UNITS.index("MB") or number >= _THREE_DIGITS else 1
+    return f"{number:.{digits}f} {_UNITS[step]}"
 
 
 def memory(number: int) -> str:
-    """Return an amount of memory: powers of two, as operators write them."""
-    gigabytes = number / 1024**3
-    return f"{gigabytes:g} GB" if gigabytes >= 1 else f"{number / 1024**2:g} MB"
+    """Return an amount of memory, in powers of two where it is one of them."""
+    for unit, step in (("GB", 1024**3), ("MB", 1024**2)):
+        if number >= step and number * 4 % step == 0:
+            return f"{number / step:g} {unit}"
+    return size(number)
 
 
 def listing(names: list[str]) -> str:
     """Return names as a sentence has them: “a, b and c”."""
-    if len(names) < 2:  # noqa: PLR2004 - nothing to join
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    *first, last = names or [""]
+    return f"{', '.join(first)} and {last}" if first else last

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from jupyterhub_collab.factory import Factory
-from jupyterhub_collab.projects.models import Invitation, JoinRequest
-from jupyterhub_collab.servers.models import ServerView
 from jupyterhub_collab.volumes.models import Mode
 
 from .server_states import gains, wants_restart
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.factory import Factory
+    from jupyterhub_collab.projects.models import Invitation, JoinRequest
+    from jupyterhub_collab.servers.models import ServerView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
-from tornado.web import URLSpec
+from tornado.routing import URLSpec
 
-from jupyterhub_collab.access.models import Permission, SiteRight
-from jupyterhub_collab.access.service import Access
-from jupyterhub_collab.errors import CollabError, LoginRequiredError, NotFoundError
+from jupyterhub_collab.access.models import Permission, SiteRight, lowest_role_with
+from jupyterhub_collab.errors import CollabError, LoginRequiredError, MissingPermissionError, NotFoundError
 from jupyterhub_collab.projects.models import ProjectState
-from jupyterhub_collab.servers.models import ServerView
 from jupyterhub_collab_services.base.errors import HubAwayError
 from jupyterhub_collab_services.base.page import FormHandler, PageHandler
 
 from .api import ANYONE, PERSON
 from .needs import Need, needs_of
 from .server_states import ServerState, combine
-from .servers import HubServers, RunningServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyterhub_collab.access.service import Access
+    from jupyterhub_collab.servers.models import ServerView
+
+    from .servers import HubServers, RunningServer
 
 __all__ = ["ANYONE", "PERSON", "PageRoute", "ProjectForm", "ProjectPage", "ProjectsPage", "page_route", "table"]
 
@@ -144,7 +148,8 @@ class ProjectPage(ProjectsPage):
         """
         self.access = access = await self.factory.projects.get(self.who, slug)
         if not access.may(permission):
-            await self.factory.members.page(self.who, slug)  # raises what fits: log in, or which role it needs
+            self.me()
+            raise MissingPermissionError(permission.value, lowest_role_with(permission).value)
         may = {p.name.lower(): access.may(p) for p in Permission}
         is_there = access.project.deleted_at is None
         return {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub_collab.access.models import Permission
 from jupyterhub_collab.errors import CollabError, InvalidInputError
-from jupyterhub_collab.settings import DataVolume
 from jupyterhub_collab.volumes.models import Mode
 
 from .page_base import ProjectForm, ProjectPage, page_route
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.settings import DataVolume
 
 
 async def attachable(page: ProjectPage, slug: str, attached: set[str]) -> dict[str, DataVolume]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from jupyterhub_collab.access.models import SiteRight
 from jupyterhub_collab.projects.service import DirectorySearch
 from jupyterhub_collab_services.base.handlers import invalid_input
-from pydantic import ValidationError
 
 from .page_base import ANYONE, ProjectsPage, page_route
 
@@ -16,7 +17,7 @@ _MINE = {"member": True, "other": False}
 
 @page_route("directory", get=ANYONE)
 class Directory(ProjectsPage):
-    """Is there one for me, may I ask?"""
+    """The directory: is there one for me, may I ask."""
 
     async def get(self) -> None:
         """Show what the search finds."""
@@ -27,7 +28,9 @@ class Directory(ProjectsPage):
             await self.page("projects/directory.html", **context)
 
     def _search(self) -> DirectorySearch:
-        given = {name: self.get_query_argument(name, "") for name in ("q", "mine", "visibility", "recent", "sort", "cursor")}
+        given = {
+            name: self.get_query_argument(name, "") for name in ("q", "mine", "visibility", "recent", "sort", "cursor")
+        }
         try:
             return DirectorySearch(
                 q=given["q"],
@@ -53,4 +56,3 @@ class Directory(ProjectsPage):
             "asked": {request.project: request for request in asked},
             "may_create": SiteRight.CREATE_PROJECTS in rights,
         }
-

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub_collab.errors import CollabError, InvitationUsedError, NotFoundError
-from jupyterhub_collab.projects.invitation_service import Offer
+from jupyterhub_collab_services.base.page import row_number
 
 from .page_base import ANYONE, PERSON, ProjectsPage, page_route
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.projects.invitation_service import Offer
 
 COOKIE = "collab-invitation"
 _COOKIE_SECONDS = 3600
 
 
 class Letter(ProjectsPage):
-    """Who asks me in, what do I get, who will see me?"""
+    """The letter: who asks me in, what do I get, who will see me."""
 
     key: int | str
 
@@ -101,9 +104,10 @@ class EnterCode(ProjectsPage):
 
 class _ById(Letter):
     def _take(self, number: str) -> None:
-        if not number.isascii() or not number.isdigit() or len(number) > 18:  # noqa: PLR2004 - below 2**63
+        found = row_number(number)
+        if found is None:
             raise NotFoundError("invitation")
-        self.key = int(number)
+        self.key = found
 
 
 @page_route("invitations/{id}", get=PERSON, post=PERSON)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from jupyterhub_collab.access.models import Permission, Role
 from jupyterhub_collab.errors import CollabError, InvalidInputError, UnknownPersonError
-from jupyterhub_collab.people.models import FoundGroup, FoundPerson
 from jupyterhub_collab.people.service import SEARCH_LETTERS
 from jupyterhub_collab.projects.invitation_service import NewLink
 from jupyterhub_collab.projects.models import Invitation, Member
-from jupyterhub_collab_services.base.rate import PerMinute
 
 from .fresh_codes import FreshCodes
 from .page_base import ProjectForm, ProjectPage, page_route
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.people.models import FoundGroup, FoundPerson
+    from jupyterhub_collab_services.base.rate import PerMinute
 
 FRESH: Final = FreshCodes()
 _EMPTY: Final[dict[str, str]] = {"name": "", "role": "viewer", "link_role": "viewer", "days": "7", "uses": "1"}
@@ -24,11 +26,13 @@ async def members_context(page: ProjectPage, slug: str) -> dict[str, Any]:
     """Return what the members page shows to whoever may see members."""
     context = await page.load(slug, Permission.READ_MEMBERS)
     factory, who = page.factory, page.who
-    found = await factory.members.page(who, slug, after=page.get_query_argument("after", ""))
+    after = page.get_query_argument("after", "")
+    found = await factory.members.page(who, slug, after=after)
     manages = context["may"]["manage_members"]
     invitations = await factory.invitations.of_project(who, slug) if manages else []
     return context | {
         "members": found.items,
+        "after": quote(after),
         "next": quote(found.next) if found.next else None,
         "leaving": await factory.members.leaving(who, slug),
         "groups": await factory.members.groups(who, slug),
@@ -107,6 +111,16 @@ class Members(MembersPage):
         await self.page("projects/members.html", **context)
 
 
+@page_route("p/{slug}/members/table", get=Permission.READ_MEMBERS)
+class MembersTable(MembersPage):
+    """The table alone: it renews itself while a server is being stopped."""
+
+    async def get(self, slug: str) -> None:
+        """Show the table."""
+        await self.load(slug, Permission.READ_MEMBERS)
+        await self.show_table(slug)
+
+
 @page_route("p/{slug}/members/leaving", get=Permission.READ_MEMBERS)
 class Leaving(ProjectPage):
     """Who is out, but whose server has not been seen to end."""
@@ -179,7 +193,9 @@ class ChangeRole(MembersPage):
             await self._ask(slug, held, role)
             return
         await self.factory.members.put(self.who, slug, user, role)
-        stopped = " Their server is being stopped." if held and held.server_started and role.rank < held.role.rank else ""
+        stopped = (
+            " Their server is being stopped." if held and held.server_started and role.rank < held.role.rank else ""
+        )
         undo = {"user": user, "role": held.role.value, "sure": "1"} if held and held.role is not role else None
         self.leave_toast(f"{user} is {role.value} now.{stopped}", undo=(self.request.path, undo) if undo else None)
         await self.show_table(slug)
@@ -188,7 +204,7 @@ class ChangeRole(MembersPage):
         await self.page(
             "confirm.html",
             heading=f"Make {held.user} {role.value}?",
-            sentence="Their server for this project has more than that and is stopped at once. Unsaved changes are lost.",
+            sentence="Their server for this project has more than that and stops at once. Unsaved changes are lost.",
             verb=f"Make {role.value}",
             fields={"user": held.user, "role": role.value, "sure": "1"},
             cancel=self.project_url(slug, "members"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub_collab.access.models import SiteRight
-from jupyterhub_collab.errors import CollabError
 from jupyterhub_collab.names import suggest_slug
-from jupyterhub_collab.projects.models import ProjectSummary
 from jupyterhub_collab.projects.service import NewProject
 from jupyterhub_collab.projects.words import words_of
 
 from .page_base import ANYONE, PERSON, ProjectsPage, page_route
 from .server_states import combine
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.errors import CollabError
+    from jupyterhub_collab.projects.models import ProjectSummary
 
 
 def _matches(project: ProjectSummary, search: str) -> bool:
@@ -98,9 +100,9 @@ class NewProjectPage(ProjectsPage):
 
     async def act(self) -> None:
         """Make the project and lead to it."""
-        values = self._values()
+        who, values = self.me(), self._values()
         new = NewProject.model_validate({**values, "slug": values["slug"].strip() or None})
-        project = await self.factory.projects.create(self.me(), new)
+        project = await self.factory.projects.create(who, new)
         self.leave_toast(f"{project.title} is made. You lead it.")
         self.redirect(self.project_url(project.slug), status=303)
 
@@ -121,5 +123,3 @@ class SuggestSlug(ProjectsPage):
         """Show the field."""
         title = self.get_query_argument("title", "").strip()
         self.part("projects/slug_field.html", values={"slug": suggest_slug(title) if title else ""})
-
-

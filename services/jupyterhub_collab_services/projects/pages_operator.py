@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, Final, Protocol
 
 from jupyterhub_collab.access.models import SiteRight
-from jupyterhub_collab_services.base.page import ISOLATION
+from jupyterhub_collab_services.base.page import ISOLATION, row_number
 
 from .page_base import ProjectsPage, page_route
 from .pages_project import told
@@ -129,13 +129,11 @@ class Audit(OperatorPage):
     async def get(self) -> None:
         """Show the events that match."""
         names = ("project", "actor", "action", "target")
-        search = {name: self.get_query_argument(name, "").strip() for name in names}
+        search: dict[str, Any] = {name: self.get_query_argument(name, "").strip() for name in names}
         before = self.get_query_argument("before", "")
-        cursor = int(before) if before.isascii() and before.isdigit() and len(before) <= 18 else None  # noqa: PLR2004
+        cursor = row_number(before)
         found = await self.factory.audit.search(self.who, before=cursor, **search)
-        await self.show(
-            "projects/operator_audit.html", search=search, events=told(self, found.items), older=found.next
-        )
+        await self.show("projects/operator_audit.html", search=search, events=told(self, found.items), older=found.next)
 
 
 @page_route("operator/resume", post=SiteRight.OPERATOR)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyterhub_collab.access.models import Permission, SiteRight
-from jupyterhub_collab.audit.models import Event
 from jupyterhub_collab.errors import ChangedMeanwhileError, CollabError, InvalidInputError
-from jupyterhub_collab.projects.models import JoinRequest
 from jupyterhub_collab.projects.service import ProjectChanges
+from jupyterhub_collab_services.base.page import row_number
 
 from .page_base import ProjectForm, ProjectPage, ProjectsPage, page_route
 from .pages_server import server_context
 from .readme import readme_html
 from .sentences import sentence
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.audit.models import Event
+    from jupyterhub_collab.projects.models import JoinRequest
 
 _RECENT = 4
 
@@ -55,7 +58,7 @@ async def overview(page: ProjectPage, slug: str) -> dict[str, Any]:
 
 @page_route("p/{slug}", get=Permission.FIND)
 class Overview(ProjectPage):
-    """What is this, may I write, does my server run, is it up to date?"""
+    """The overview: what is this, may I write, does my server run, is it up to date."""
 
     async def get(self, slug: str) -> None:
         """Show the project."""
@@ -91,12 +94,13 @@ class Readme(ProjectPage):
         )
 
 
-@page_route("p/{slug}/readme/preview", post=Permission.FIND)
+@page_route("p/{slug}/readme/preview", post=Permission.CHANGE_README)
 class Preview(ProjectPage):
     """The README as it will look, while it is written."""
 
     async def act(self, slug: str) -> None:
         """Show it."""
+        await self.load(slug, Permission.CHANGE_README)
         text = self.field("readme")
         if len(text.encode(errors="replace")) > self.factory.settings.limits.readme_bytes:
             raise InvalidInputError("The README is too long.", field="readme")
@@ -113,7 +117,7 @@ class Activity(ProjectPage):
         """Show the events, newest first."""
         before = self.get_query_argument("before", "")
         context = await self.load(slug, Permission.READ_ACTIVITY)
-        cursor = int(before) if before.isascii() and before.isdigit() and len(before) <= 18 else None  # noqa: PLR2004
+        cursor = row_number(before)
         found = await self.factory.audit.of_project(self.who, slug, before=cursor)
         await self.page("projects/activity.html", **context, events=told(self, found.items), older=found.next)
 
@@ -157,7 +161,11 @@ class Pin(ProjectForm):
         """Pin it, or take it out."""
         pinned = self.field("pinned") == "1"
         await self.factory.projects.set_pin(self.who, slug, pinned=pinned)
-        words = "is in your workspace server from its next start on." if pinned else "is out of your workspace server from its next start on."
+        words = (
+            "is in your workspace server from its next start on."
+            if pinned
+            else "is out of your workspace server from its next start on."
+        )
         self.leave_toast(f"~/projects/{slug} {words}")
         self.done(slug, "workspace")
 

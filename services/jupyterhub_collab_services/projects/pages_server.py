@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from jupyterhub_collab.access.models import Permission
-from jupyterhub_collab.audit.models import Event
 from jupyterhub_collab.errors import CollabError, ConflictError
-from jupyterhub_collab.servers.models import ServerView
 from jupyterhub_collab_services.base.errors import HubRefusedError
 
 from .page_base import PERSON, ProjectPage, ProjectsPage, page_route
 from .sentences import sentence
 from .server_states import STARTING, STOPPED, STOPPING, combine, gains
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.audit.models import Event
+    from jupyterhub_collab.servers.models import ServerView
 
 _ANSWER_WITHIN = 1.0
 _STOP_WITHIN = 20.0
@@ -93,12 +95,12 @@ class MyServer(ProjectsPage):
 
     async def name_of(self, arguments: tuple[str, ...]) -> str:
         """Return the server's name, if I may run it."""
+        who = self.me()
         if not arguments:
-            self.me()
             return ""
-        access = await self.factory.projects.get(self.who, arguments[0])
+        access = await self.factory.projects.get(who, arguments[0])
         self.title = access.project.title
-        await self.factory.servers.view(self.me(), arguments[0])
+        await self.factory.servers.view(who, arguments[0])
         return arguments[0]
 
     def place(self, name: str, path: str) -> str:
@@ -253,7 +255,7 @@ class Starting(MyServer):
         role = (await self.factory.projects.get(self.who, name)).role if name else None
         plan = view.grant.plan if view.grant else view.plan
         since = view.grant.granted_at if view.grant else self.now
-        context = {
+        context: dict[str, Any] = {
             "name": name,
             "title": self.title,
             "plan": plan,

@@ -1,23 +1,24 @@
-"""What happens if I change this, and to whom?"""
+"""Settings: what happens if I change this, and to whom."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jupyterhub_collab.access.models import Permission
 from jupyterhub_collab.errors import ChangedMeanwhileError, CollabError, InvalidInputError
-from jupyterhub_collab.projects.models import Project
 from jupyterhub_collab.projects.service import ProjectChanges
 
 from .page_base import ProjectForm, page_route
 from .pages_data import attachable
+
+if TYPE_CHECKING:
+    from jupyterhub_collab.projects.models import Project
 
 _FIELDS = ("title", "description", "visibility", "environment", "resource_class")
 
 
 def _values(project: Project) -> dict[str, str]:
     return {name: str(getattr(project, name)) for name in _FIELDS} | {"version": project.etag, "confirm": ""}
-
 
 
 class SettingsPage(ProjectForm):

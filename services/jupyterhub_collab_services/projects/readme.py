@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from markupsafe import Markup
-
 from jupyterhub_collab_services.base import markdown
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def readme_html(text: str, url: str, *, opens_files: bool) -> Markup:

@@ -51,7 +51,9 @@ def _changed(event: Event, settings: Settings) -> Markup:
         words, value = _FIELDS.get(field, field), event.detail.get(field)
         if field in _CATALOGUES and value:
             value = _title(settings, field, value)
-        told.append(Markup("{} to {}").format(words, value) if value and field != "description" else Markup.escape(words))
+        told.append(
+            Markup("{} to {}").format(words, value) if value and field != "description" else Markup.escape(words)
+        )
     return Markup("changed ") + Markup(" and ").join(told)
 
 

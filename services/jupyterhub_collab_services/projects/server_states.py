@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from jupyterhub_collab.servers.models import MountChange, ServerView
 from jupyterhub_collab.volumes.models import Mode
 
-from .servers import RunningServer
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jupyterhub_collab.servers.models import MountChange, ServerView
+
+    from .servers import RunningServer
 
 RUNNING = "running"
 STARTING = "starting"
@@ -33,7 +37,7 @@ class ServerState:
 
     name: str
     state: str
-    """``running``, ``restart`` (running, and a restart would change something), ``starting``, ``stopping``, ``stopped``."""
+    """``running``, ``restart`` (running, out of date), ``starting``, ``stopping`` or ``stopped``."""
     url: str | None = None
     started: datetime | None = None
     last_activity: datetime | None = None
