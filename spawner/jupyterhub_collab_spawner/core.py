@@ -9,6 +9,7 @@ from jupyterhub_collab.factory import shared_factory
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
+    from jupyterhub_collab.projects.service import ProjectService
     from jupyterhub_collab.servers.models import Excess, Grant
     from jupyterhub_collab.settings import Settings
 
@@ -43,6 +44,11 @@ def use(servers: Servers | None) -> None:
 def servers() -> Servers:
     """Return the core's service for servers."""
     return _Chosen.servers or shared_factory().servers
+
+
+def projects() -> ProjectService:
+    """Return the core's service for projects."""
+    return shared_factory().projects
 
 
 def settings() -> Settings:

@@ -7,9 +7,11 @@ import logging
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from jupyterhub_collab.names import project_volume
+
+from . import core
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,18 +24,34 @@ log = logging.getLogger("jupyterhub.collab.housekeeping")
 class Housekeeping:
     """Removes what deleted projects leave behind once their days of grace are over, and measures project folders."""
 
+    _task: ClassVar[asyncio.Task[None] | None] = None
+
     def __init__(self, projects: ProjectService, root: Path) -> None:
         self._projects = projects
         self._root = root
+
+    @classmethod
+    def begin(cls, loop: asyncio.AbstractEventLoop, root: Path, interval: float) -> None:
+        """Start the task on the Hub's event loop, unless it runs; ``interval`` is in seconds."""
+        if cls._task is None or cls._task.done() or cls._task.get_loop() is not loop:
+            cls._task = loop.create_task(cls(core.projects(), root).forever(interval))
+
+    async def forever(self, interval: float) -> None:
+        """Do what is due again and again; a failure is logged, and the next time tries again."""
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                log.exception("What is due for volumes could not be done; trying again later")
+            await asyncio.sleep(interval)
 
     async def once(self) -> None:
         """Do what is due; what fails is logged and due again the next time."""
         for slug in await self._projects.due_for_purge():
             await self._purge(slug)
         for slug in await self._projects.to_measure():
-            folder = self._root / project_volume(slug)
-            if folder.is_dir():
-                await self._projects.measured(slug, await asyncio.to_thread(folder_size, folder))
+            size = await asyncio.to_thread(folder_size, self._root / project_volume(slug))
+            await self._projects.measured(slug, size)
 
     async def _purge(self, slug: str) -> None:
         """Remove the files first: where this process dies in between, the rows still say that there is work to do."""
@@ -70,7 +88,7 @@ def _make_accessible(folder: Path) -> None:
 
 
 def folder_size(folder: Path) -> int:
-    """Return the bytes of all files in a folder; links count as themselves, what vanishes meanwhile does not count."""
+    """Return the bytes of all files in a folder, 0 where there is none; links count as themselves."""
     total = 0
     for _path, _names, files, descriptor in os.fwalk(folder, onerror=None):
         for name in files:

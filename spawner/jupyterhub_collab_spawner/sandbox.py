@@ -26,6 +26,7 @@ from .errors import (
     SandboxUnavailableError,
     TakenAwayError,
 )
+from .housekeeping import Housekeeping
 from .planned import PlannedSpawner, refusal
 from .records import Record, ServerFolder, default_folder, prepare_folder
 from .strays import KILL_PATIENCE, RecordedStrays
@@ -111,10 +112,22 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         help="""The Python module that is the server. It takes the place of `Spawner.cmd`, which is not used.""",
     )
 
+    housekeeping_interval = Float(
+        300.0,
+        min=1,
+        config=True,
+        help="""Seconds between two rounds that measure project folders and remove those of deleted projects.""",
+    )
+
     init: Init | None = None
     _process: subprocess.Popen[bytes] | None = None
     _control_groups: tuple[str, ...] = ()
     _taken_away = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        with contextlib.suppress(RuntimeError):  # no loop runs: a tool only wants a spawner's configuration
+            Housekeeping.begin(asyncio.get_running_loop(), self.storage, self.housekeeping_interval)
 
     @default("env_keep")
     def _only_language(self) -> list[str]:
