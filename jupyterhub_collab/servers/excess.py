@@ -108,18 +108,23 @@ def _data(volumes: dict[str, DataVolume]) -> Select[Any]:
     A volume may have come from several projects: it is too much when the last one has detached it. What the person may
     do in those projects, their folders tell: a plan that has a project's data has its folder.
     """
+    gives = _gives(GrantedMountRow, DataAttachmentRow, volumes)
+    detached = (
+        select(GrantedMountRow.grant, GrantedMountRow.path)
+        .outerjoin(DataAttachmentRow, gives)
+        .where(GrantedMountRow.data.is_not(None), DataAttachmentRow.name.is_(None))
+        .cte("detached")
+        .prefix_with("MATERIALIZED")  # few rows or none: only for them is it asked who else gives the volume
+    )
     other, still = aliased(GrantedMountRow), aliased(DataAttachmentRow)
     elsewhere = (
         select(other.grant)
         .join(still, _gives(other, still, volumes))
-        .where(other.grant == GrantedMountRow.grant, other.path == GrantedMountRow.path)
-        .correlate(GrantedMountRow)
+        .where(other.grant == detached.c.grant, other.path == detached.c.path)
+        .correlate(detached)
     )
-    return (
-        _lost()
-        .outerjoin(DataAttachmentRow, _gives(GrantedMountRow, DataAttachmentRow, volumes))
-        .where(GrantedMountRow.data.is_not(None), DataAttachmentRow.name.is_(None), ~elsewhere.exists())
-    )
+    lost = select(*_columns(literal("lost ") + detached.c.path)).join(detached, detached.c.grant == GrantRow.id)
+    return lost.where(~elsewhere.exists())
 
 
 def _stopped() -> Select[Any]:
