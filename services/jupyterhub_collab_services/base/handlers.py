@@ -119,6 +119,8 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
         """
         if self.hub_auth.get_token(self, in_cookie=False):  # an empty one is none
             return
+        if not self.hub_auth.get_token(self):  # nobody's cookie, so nobody's rights to abuse: they are told to log in
+            return
         try:
             super().check_xsrf_cookie()
         except HTTPError as error:
