@@ -155,8 +155,10 @@ class Authorizer:
         if row is None:
             raise NotFoundError("project")
         role = await self.role(session, actor.name, slug) if actor else None
-        project = Project.model_validate(row, from_attributes=True).model_copy(update={"my_role": role})
-        access = Access(project=project, actor=actor, role=role, allowed=permissions(actor, role, project.visibility))
+        allowed = permissions(actor, role, row.visibility)
+        seen = {"my_role": role} | ({} if Permission.READ_MEMBERS in allowed else {"created_by": None})
+        project = Project.model_validate(row, from_attributes=True).model_copy(update=seen)
+        access = Access(project=project, actor=actor, role=role, allowed=allowed)
         if not access.may(Permission.FIND) or (row.deleted_at and not access.may(Permission.RESTORE)):
             raise NotFoundError("project")
         if project.state is ProjectState.ARCHIVED and role is None and not (actor and actor.is_operator):

@@ -62,7 +62,8 @@ class Project(_Data):
     environment: str
     resource_class: str
     created_at: datetime
-    created_by: str
+    created_by: str | None
+    """Null for those who may not see who the members are."""
     last_activity: datetime
     deleted_at: datetime | None = None
     version: int

@@ -84,7 +84,7 @@ def token_of(call: Call) -> str:
 def address(call: Call, path: str = "", **query: str | int | None) -> str:
     """Return an absolute path of the API."""
     prefix = call.handler.settings["prefix"]
-    wanted = {key: value for key, value in query.items() if value not in (None, "", False)}
+    wanted = {key: value for key, value in query.items() if value not in (None, "")}
     return f"{prefix}{PREFIX}{path}" + (f"?{urlencode(wanted)}" if wanted else "")
 
 
