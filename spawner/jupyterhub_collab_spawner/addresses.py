@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Final
 
 from . import core
 from .records import default_folder, prepare_folder
 from .singleuser import socket_url
+
+_PRELOADED: Final = Path(__file__).with_name("unix_sockets.cjs")
+
+
+def proxy_command(program: Path | str = "configurable-http-proxy") -> list[str]:
+    """Return the value for `ConfigurableHTTPProxy.command`: the proxy, mended for Unix sockets as its preload says."""
+    found = shutil.which(program)
+    return ["node", "--require", str(_PRELOADED), found] if found else [str(program)]
 
 
 def hub_url(runtime: Path | None = None) -> str:
