@@ -32,7 +32,7 @@ c.ConfigurableHTTPProxy.api_url = addresses.proxy_api_url()
 c.ConfigurableHTTPProxy.auth_token = state.secret("proxy-token")
 c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
 local_proxy = Path(__file__).parent / "node_modules" / ".bin" / "configurable-http-proxy"
-c.ConfigurableHTTPProxy.command = str(local_proxy) if local_proxy.exists() else "configurable-http-proxy"
+c.ConfigurableHTTPProxy.command = addresses.proxy_command(local_proxy if local_proxy.exists() else local_proxy.name)
 
 # The Hub's own database and secret. The core's database, with projects and members, is another one: see the settings.
 c.JupyterHub.db_url = f"sqlite:///{state / 'hub.sqlite'}"
