@@ -14,8 +14,14 @@ from tornado import web
 from traitlets import Any as AnyTrait
 from traitlets import Bool, Enum, Float, TraitError, default, validate
 
-from jupyterhub_collab.access.models import SYSTEM
-from jupyterhub_collab.errors import BusyError, CollabError, DatabaseError, LoginUnavailableError
+from jupyterhub_collab.access.models import SYSTEM, SiteRight
+from jupyterhub_collab.errors import (
+    BusyError,
+    CollabError,
+    DatabaseError,
+    LoginRequiredError,
+    LoginUnavailableError,
+)
 from jupyterhub_collab.factory import Factory, shared_factory
 from jupyterhub_collab.people.models import Kind
 
@@ -168,6 +174,31 @@ class CollabAuthenticatorMixin(Authenticator):
             return False
         with shown_to_the_person():
             return await self._answer(self.factory.invitations.is_valid_code(code))
+
+    async def is_operator(self, name: str) -> bool:
+        """Tell whether the settings make this person an operator, by name or by an identity group.
+
+        Raises
+        ------
+        HTTPError
+            The core's database is away.
+        """
+        with shown_to_the_person():
+            try:
+                return SiteRight.OPERATOR in await self._answer(self.factory.people.rights(name))
+            except LoginRequiredError:
+                return False
+
+    async def has_been_here(self, name: str) -> bool:
+        """Tell whether somebody of this name has ever logged in.
+
+        Raises
+        ------
+        HTTPError
+            The core's database is away.
+        """
+        with shown_to_the_person():
+            return await self._answer(self.factory.people.get(name)) is not None
 
     async def check_allowed(self, username: str, authentication: AuthModel | None = None) -> bool:
         """Allow whom the class below allows and, with `allow_invited`, people who came by an invitation link.

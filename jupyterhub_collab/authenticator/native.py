@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from jinja2 import ChoiceLoader, FileSystemLoader
 from jupyterhub.handlers.login import LoginHandler as HubLoginHandler
-from jupyterhub.scopes import needs_scope
 from nativeauthenticator import NativeAuthenticator
 from nativeauthenticator.handlers import AuthorizationAreaHandler as TheirApprovalsHandler
 from nativeauthenticator.handlers import DiscardHandler as TheirDiscardHandler
@@ -62,13 +61,36 @@ class SignUpHandler(TheirSignUpHandler):
         return "alert-success", "Your account is ready. Log in to answer your invitation."
 
 
+async def require_operator(handler: Any) -> None:
+    """Refuse whoever is neither an operator nor an administrator of the Hub.
+
+    Theirs asks for the Hub's scope ``admin:users``: whoever holds it can rename accounts, and so become anyone.
+
+    Raises
+    ------
+    HTTPError
+    """
+    person = handler.current_user
+    if not person.admin and not await handler.authenticator.is_operator(person.name):
+        raise web.HTTPError(403, "Sign-ups are for the operators that the settings name.")
+
+
 class ApprovalsHandler(TheirApprovalsHandler):
     """The page of sign-ups, with buttons where theirs has links: a link can be followed by mistake or on request."""
 
-    def render_template(self, name: str, **names: Any) -> Any:
-        """Render our page in place of theirs."""
-        ours = "collab-native-approvals.html" if name == "authorization-area.html" else name
-        return super().render_template(ours, **names)
+    @web.authenticated
+    async def get(self) -> None:
+        """Show all accounts.
+
+        Raises
+        ------
+        HTTPError
+            It is not for this person.
+        """
+        await require_operator(self)
+        accounts = self.db.query(UserInfo).order_by(UserInfo.is_authorized, UserInfo.username).all()
+        ask_email = self.authenticator.ask_email_on_signup
+        self.finish(await self.render_template("collab-native-approvals.html", ask_email=ask_email, users=accounts))
 
 
 class ApprovalHandler(TheirApprovalHandler):
@@ -83,15 +105,16 @@ class ApprovalHandler(TheirApprovalHandler):
         """
         raise web.HTTPError(405, f"Use the buttons on the page of sign-ups for {account[:_LONGEST_NAME]}.")
 
-    @needs_scope("admin:users")
+    @web.authenticated
     async def post(self, account: str) -> None:
         """Change whether an account is approved.
 
         Raises
         ------
         HTTPError
-            There is no such account.
+            It is not for this person, or there is no such account.
         """
+        await require_operator(self)
         if not self.authenticator.user_exists(account):
             raise web.HTTPError(404, "There is no such account. Load the page of sign-ups again.")
         UserInfo.change_authorization(self.db, account)
@@ -110,9 +133,23 @@ class DiscardHandler(TheirDiscardHandler):
         """
         raise web.HTTPError(405, f"Use the buttons on the page of sign-ups for {account[:_LONGEST_NAME]}.")
 
+    @web.authenticated
     async def post(self, account: str) -> None:
-        """Remove an account; theirs looks whether the person may."""
-        await super().get(account)
+        """Remove an account that was never used: whoever signs up under its name again is somebody else.
+
+        Raises
+        ------
+        HTTPError
+            It is not for this person, or somebody logged in with the account.
+        """
+        await require_operator(self)
+        if await self.authenticator.has_been_here(account):
+            raise web.HTTPError(409, f"{account[:_LONGEST_NAME]} has been in use. Take the approval back instead.")
+        found = self.authenticator.get_user(account)
+        if found is not None and not found.is_authorized:
+            self.db.delete(found)
+            self.db.commit()
+        self.redirect(self.hub.base_url + "authorize")
 
 
 _HANDLERS: Final[dict[str, type]] = {

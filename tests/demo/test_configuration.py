@@ -77,6 +77,7 @@ def test_an_operator_is_no_admin_of_the_hub(hub: Site) -> None:
     sign_up(chief, "chief")
     log_in(chief, "chief")
     assert chief.get("/hub/admin").status_code == 403
+    assert chief.patch("/hub/api/users/other", json={"name": "somebody"}).status_code == 403
 
 
 def test_idle_servers_are_stopped_after_the_time_in_the_settings(hub: Site) -> None:
