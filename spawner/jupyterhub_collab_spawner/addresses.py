@@ -15,7 +15,7 @@ _PRELOADED: Final = Path(__file__).with_name("unix_sockets.cjs")
 
 def proxy_command(program: Path | str = "configurable-http-proxy") -> list[str]:
     """Return the value for `ConfigurableHTTPProxy.command`: the proxy, mended for Unix sockets as its preload says."""
-    found = shutil.which(program)
+    found = shutil.which(str(program))
     return ["node", "--require", str(_PRELOADED), found] if found else [str(program)]
 
 
