@@ -90,6 +90,7 @@ def test_a_server_outlives_the_hub_and_is_found_again(own_site: Site) -> None:
     site = own_site
     assert site.start("ada").status_code == 201
     init = site.record("ada").init
+    assert site.inits() == [init]
     for number in (signal.SIGTERM, signal.SIGKILL):
         site.end_hub(number)
         assert processes.alive(init)

@@ -242,8 +242,12 @@ class Site:
         return record
 
     def inits(self) -> list[Init]:
-        """Return the inits of all sandboxes that show something of this site, on record or not."""
-        return [processes.identify(pid) for pid in self.processes_with(str(self.storage)) if _is_init(pid)]
+        """Return the inits of all sandboxes that show something of this site, on record or not.
+
+        Only the outer bubblewrap names the site's folders; the init is a descendant of it.
+        """
+        found = [pid for outer in self.processes_with(str(self.storage)) for pid in descendants(outer) if _is_init(pid)]
+        return [processes.identify(pid) for pid in dict.fromkeys(found)]
 
     def processes_with(self, *texts: str) -> list[int]:
         return [pid for pid, line in command_lines() if any(text in line for text in texts) and pid != os.getpid()]
@@ -281,6 +285,12 @@ def command_lines() -> Iterator[tuple[int, str]]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             yield int(folder.name), (folder / "cmdline").read_bytes().decode(errors="replace")
+
+
+def descendants(pid: int) -> Iterator[int]:
+    for child in processes.children(pid):
+        yield child
+        yield from descendants(child)
 
 
 def _is_init(pid: int) -> bool:
