@@ -25,7 +25,7 @@ from jupyterhub_collab.errors import (
 from jupyterhub_collab.factory import Factory
 
 from .body_limit import LIMIT
-from .errors import BodyTooLargeError, MethodNotAllowedError, UnexpectedError, XsrfError
+from .errors import BodyTooLargeError, HubAwayError, MethodNotAllowedError, UnexpectedError, XsrfError
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,14 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
         """Know nobody by itself: `prepare` finds out who asks, and an error before that is shown to nobody known."""
 
     async def _user(self) -> dict[str, Any] | None:
+        try:
+            return await self._user_of_hub()
+        except HTTPError as error:
+            if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            raise HubAwayError from error
+
+    async def _user_of_hub(self) -> dict[str, Any] | None:
         auth = cast("HubAuth", self.hub_auth)
         token = auth.get_token(self, in_cookie=False)
         if not token:
