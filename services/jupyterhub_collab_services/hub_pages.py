@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from jupyterhub_collab.settings import Settings
+from jupyterhub_collab.settings import Settings
+
+from .base.marks import hue, initials
 
 TEMPLATE_PATHS: Final = [str(Path(__file__).parent / "hub_templates")]
+
+
+def face(user: Any) -> dict[str, str | int]:
+    """Return letters and hue of whoever is logged in, the same as on the pages of the services."""
+    name = user.name if user else ""
+    return {"initials": initials(name), "hue": hue(name)}
 
 
 def template_vars(settings: Settings, *, isolation: str = "sandbox") -> dict[str, Any]:
@@ -17,4 +24,5 @@ def template_vars(settings: Settings, *, isolation: str = "sandbox") -> dict[str
         "collab_site": settings.site.name,
         "collab_contact": settings.site.operator_contact,
         "collab_isolation": isolation,
+        "collab_face": face,  # JupyterHub calls it with the user of each page
     }

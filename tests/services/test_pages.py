@@ -661,6 +661,15 @@ async def test_needs_you_renews_itself_with_the_same_part(be: As, world: World) 
     assert '<span class="count is-new" title="1 thing needs you">1' in page.text
 
 
+async def test_the_hubs_own_pages_show_the_count_too(be: As, world: World) -> None:
+    await world.factory.members.put("lead", SLUG, "stranger", Role.VIEWER)
+    script = await be("stranger").get("needs-you.js")
+    assert "1 thing needs you" in script.text
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert script.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "insert" not in (await be(None).get("needs-you.js")).text
+
+
 async def test_the_directory_shows_what_one_may_find(be: As, world: World) -> None:
     await world.create("inner", visibility=Visibility.INTERNAL, title="Flask inner")
     await world.create("open", visibility=Visibility.PUBLIC, title="Flask open")

@@ -96,14 +96,17 @@ async def visit(browser: Browser, site: Site, who: str, path: str, width: int, s
 
 
 async def faults(page: Page) -> list[str]:
-    """Return what axe-core calls serious or critical."""
+    """Return what axe-core calls serious or critical, and whether the page is wider than its window."""
     await page.evaluate(AXE_SOURCE)
     found = await page.evaluate("axe.run().then(r => r.violations)")
-    return [
+    wrong = [
         f"{v['impact']} {v['id']}: " + "; ".join(str(n["target"][0]) for n in v["nodes"][:4])
         for v in found
         if v["impact"] in ("serious", "critical")
     ]
+    if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        wrong.append("wider than its window")
+    return wrong
 
 
 async def pictures(target: Path, names: list[str]) -> int:
@@ -118,16 +121,20 @@ async def pictures(target: Path, names: list[str]) -> int:
     return serious
 
 
-async def _pictures_of(browser: Browser, site: Site, name: str, target: Path) -> int:
+async def address_of(site: Site, name: str) -> tuple[str, str]:
+    """Return who looks at a page, and its path."""
     who, path = PAGES[name]
     if "{invitation}" in path and site.hub.core:
         path = path.format(invitation=(await site.hub.core.invitations.mine(ME))[0].id)
+    return who, path
+
+
+async def _pictures_of(browser: Browser, site: Site, name: str, target: Path) -> int:
+    who, path = await address_of(site, name)
     found = 0
     for suffix, (width, scheme) in VIEWS.items():
         page = await visit(browser, site, who, path, width, scheme)
         wrong = await faults(page)
-        if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            wrong.append(f"wider than {width} px")
         for line in wrong:
             sys.stdout.write(f"{name}{suffix}: {line}\n")
         found += len(wrong)

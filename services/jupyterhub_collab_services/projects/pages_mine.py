@@ -74,6 +74,18 @@ class NeedsYou(ProjectsPage):
         self.part("projects/needs.html", rows=await self.needs(), titles=titles)
 
 
+@page_route("needs-you.js", get=ANYONE)
+class NeedsYouCount(ProjectsPage):
+    """The count beside Projects on the Hub's own pages: a script, so that the browser sends this service's cookie."""
+
+    async def get(self) -> None:
+        """Write the script; it does nothing for whoever has not been here yet."""
+        count = len(await self.needs()) if self.who else 0
+        self.set_header("Content-Type", "text/javascript; charset=UTF-8")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.part("projects/needs_count.js", count=count)
+
+
 @page_route("login", get=ANYONE)
 class LogIn(ProjectsPage):
     """Leads a visitor through the login to where they wanted to go."""
