@@ -21,8 +21,9 @@ from .handlers import CollabHandler, invalid_input
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
-# No database keeps one in a text
-_ZERO: Final = "It holds a zero byte."
+# Neither a zero byte nor half of a surrogate pair, which JSON can write, is kept by a database
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")
+_NO_TEXT_SENTENCE: Final = "It holds a zero byte or half of a character, so it is not text."
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -175,8 +176,8 @@ class UnknownPathHandler(CollabHandler):
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
     for name, value in values.items():
-        if isinstance(value, str) and "\0" in value:
-            raise InvalidInputError(_ZERO, field=name)
+        if isinstance(value, str) and _NO_TEXT.search(value):
+            raise InvalidInputError(_NO_TEXT_SENTENCE, field=name)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -190,8 +191,8 @@ def _arguments(route: Route, values: tuple[str, ...]) -> dict[str, str | int]:
             if not value.isascii() or not value.isdigit() or len(value) > 18:  # noqa: PLR2004 - below 2**63
                 raise NotFoundError(name)
             arguments[name] = int(value)
-        elif "\0" in value:
-            raise InvalidInputError(_ZERO, field=name)
+        elif _NO_TEXT.search(value):
+            raise InvalidInputError(_NO_TEXT_SENTENCE, field=name)
         else:
             arguments[name] = value
     return arguments
