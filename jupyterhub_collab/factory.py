@@ -40,7 +40,7 @@ class Factory:
         self.audit = AuditService(database, authorizer)
         self.people = PeopleService(database, authorizer, settings.people, clock)
         self.projects = ProjectService(database, authorizer, self.catalogue, limits, clock)
-        self.members = MemberService(database, authorizer, clock, consent=settings.people.consent)
+        self.members = MemberService(database, authorizer, limits, clock, consent=settings.people.consent)
         self.invitations = InvitationService(database, authorizer, limits, clock)
         self.join_requests = JoinRequestService(database, authorizer, clock)
         self.data = DataService(database, authorizer, self.catalogue, clock)

@@ -166,7 +166,7 @@ class Limits(_Section):
     undo_days: int = Field(default=30, ge=0)
     """Days in which a deleted project can be restored; then its files and rows go."""
     invitation_days: int = Field(default=90, ge=1)
-    """The longest time for which an invitation may be valid."""
+    """The most days for which an invitation may be valid; one by name lasts 30 days, or so many where that is less."""
     invitation_uses: int = Field(default=1000, ge=1)
     """The most uses that an invitation link may have."""
     readme_bytes: int = Field(default=100_000, ge=1000)

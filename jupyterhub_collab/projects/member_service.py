@@ -16,6 +16,7 @@ from jupyterhub_collab.names import is_hub_group
 from jupyterhub_collab.people.store import PeopleStore
 from jupyterhub_collab.servers.excess import holders_of_too_much
 from jupyterhub_collab.servers.store import ServerStore
+from jupyterhub_collab.settings import Limits
 
 from .invitation_store import InvitationStore
 from .member_store import MemberStore
@@ -40,12 +41,19 @@ class MemberService:
     """Members and group grants of projects."""
 
     def __init__(
-        self, database: Database, authorizer: Authorizer, clock: Callable[[], datetime], *, consent: bool
+        self,
+        database: Database,
+        authorizer: Authorizer,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        *,
+        consent: bool,
     ) -> None:
         self._database = database
         self._authorizer = authorizer
         self._clock = clock
         self._consent = consent
+        self._invitation = timedelta(days=min(INVITATION_DAYS, limits.invitation_days))
 
     @reads
     async def page(self, session: AsyncSession, who: str | None, slug: str, *, after: str = "") -> Page[Member]:
@@ -109,7 +117,7 @@ class MemberService:
             if open_one.role is role:
                 return open_one
             await store.revoke(open_one.id)
-        invitation = await store.add_person(slug, person, role, access.name, now, now + timedelta(days=INVITATION_DAYS))
+        invitation = await store.add_person(slug, person, role, access.name, now, now + self._invitation)
         await record(session, now, access.name, "invitation.create", person, project=slug, role=role.value)
         return invitation
 

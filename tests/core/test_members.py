@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +15,7 @@ from jupyterhub_collab.errors import (
 )
 from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.projects.models import Invitation, Member
-from jupyterhub_collab.settings import People
+from jupyterhub_collab.settings import Limits, People
 from tests.support.databases import snapshot
 from tests.support.world import SLUG, World
 
@@ -71,6 +72,15 @@ async def test_without_consent_one_is_a_member_at_once(world: World, with_settin
     assert isinstance(made, Member)
     assert (made.user, made.role, made.via) == ("stranger", Role.VIEWER, "added by lead")
     assert await site.projects.pins("stranger") == {SLUG}
+
+
+async def test_an_invitation_by_name_lasts_no_longer_than_the_limit(
+    world: World, with_settings: Callable[..., Factory]
+) -> None:
+    site = with_settings(limits=Limits(invitation_days=3))
+    offer = await site.members.put("lead", SLUG, "stranger", Role.VIEWER)
+    assert isinstance(offer, Invitation)
+    assert offer.expires_at - offer.created_at == timedelta(days=3)
 
 
 async def test_the_same_request_twice_does_nothing(world: World) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 from jupyterhub.services.auth import HubOAuth
@@ -92,7 +93,9 @@ class Service(TraitsApplication):
 
     def start(self) -> None:
         """Run until a signal ends it."""
-        logging.basicConfig(level=self.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.basicConfig(
+            level=cast("int | str", self.log_level), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+        )
         if self.end_with_hub:
             end_with_parent(os.getppid())
         try:

@@ -1,0 +1,1 @@
+"""The Hub services of JupyterHub Collab; each is a process, an OAuth client and a Hub role of its own."""
