@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _START_TIME: Final = 19  # field 22 of /proc/PID/stat, counted after the name in brackets (proc(5))
 _STATE: Final = 0
+_GLANCE: Final = 0.002
 _DEAD: Final = frozenset("ZX")
 
 
@@ -92,6 +93,15 @@ def children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
     except OSError:
         return []
+
+
+async def first_children(init: Init) -> list[int]:
+    """Wait until the init has started its program, and return it; nothing where the init ended without."""
+    while alive(init):
+        if found := children(init.pid):
+            return found
+        await asyncio.sleep(_GLANCE)
+    return []
 
 
 async def ended(init: Init, seconds: float | None = None) -> bool:

@@ -249,7 +249,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         try:
             async with launching.waiting(command, self.folder.listen(), self.log_path, sandboxed=sandboxed) as waiting:
                 self.init, self._process = waiting.init, waiting.process
-                self._confine(plan)
+                await self._confine(plan, waiting.init)
                 self._write_record(waiting.init)
                 await waiting.let_run(self._environment(plan, place))
         except (ProcessLookupError, BrokenPipeError):
@@ -317,12 +317,17 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
             storage=self.storage,
         )
 
-    def _confine(self, plan: ServerPlan) -> None:
-        """Put the sandbox into control groups; its program waits, so nothing of it runs outside them."""
-        if self.init is not None:
-            groups = cgroups.find(self.runtime.name)
-            self._control_groups = groups.make(self.folder.path.name, plan.resource_class)
-            cgroups.add(self._control_groups, self.init.pid, *processes.children(self.init.pid))
+    async def _confine(self, plan: ServerPlan, init: Init) -> None:
+        """Put the sandbox into control groups.
+
+        Its program waits, so nothing of it runs outside them; but it must be there to be put in: one that the init
+        starts while both are moved would stay outside.
+        """
+        groups = cgroups.find(self.runtime.name)
+        self._control_groups = groups.make(self.folder.path.name, plan.resource_class)
+        if self._control_groups:
+            inside = await processes.first_children(init) if self.isolation == "sandbox" else []
+            cgroups.add(self._control_groups, init.pid, *inside)
 
     def _write_record(self, init: Init) -> None:
         record = Record(person=self.user.name, server_name=self.name, init=init, control_groups=self._control_groups)

@@ -9,6 +9,7 @@ import pytest
 from jupyterhub_collab.settings import ResourceClass
 from jupyterhub_collab_spawner import cgroups, checks
 from tests.spawner.conftest import MakeSite
+from tests.spawner.support.running import descendants
 
 ALLOCATE = """
 import subprocess, sys
@@ -24,13 +25,27 @@ print(sum(float(one.communicate()[0]) for one in burning))
 """
 
 
+# As on a busy machine: the program is not there yet when the Hub looks for it
+LATE = """
+from jupyterhub_collab_spawner import processes
+looks, children = [], processes.children
+def late(pid):
+    looks.append(pid)
+    return children(pid) if len(looks) > 3 else []
+processes.children = late
+"""
+
+
 def test_a_server_gets_no_more_than_its_class(make_site: MakeSite) -> None:
-    site = make_site()
+    site = make_site(more=LATE)
     site.start_hub()
     assert site.start("ada").status_code == 201
     limited = {name: check().ok for name, check in {"memory": checks.memory_limit, "cpu": checks.cpu_limit}.items()}
     groups = site.record("ada").control_groups
     assert bool(groups) == any(limited.values())
+    inside = {site.record("ada").init.pid, *descendants(site.record("ada").init.pid)}
+    for group in groups:
+        assert inside <= {int(pid) for pid in Path(group, "cgroup.procs").read_text("ascii").split()}
     assert site.run("ada", "", ALLOCATE.format(megabytes=100)).strip() == "True"
     within = site.run("ada", "", ALLOCATE.format(megabytes=1024)).strip() == "True"
     assert within != limited["memory"]
