@@ -17,12 +17,12 @@ from urllib.parse import unquote
 
 from jupyterhub._data import DATA_FILES_PATH
 from jupyterhub.services.auth import HubOAuth
-from tornado.httpserver import HTTPServer
 from tornado.httputil import url_concat
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler, StaticFileHandler
 
 from jupyterhub_collab.errors import PlanRefusedError
+from jupyterhub_collab_services.base.body_limit import DRAINED, LimitedServer
 from jupyterhub_collab_services.projects.application import make_application
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ async def running_site(factory: Factory, *, fills_plans: bool = True, **settings
     hub = FakeHub(core=factory if fills_plans else None)
     application = make_application(factory, hub_auth, **settings)
     application.add_handlers(r".*", routes(hub))
-    server = HTTPServer(application)
+    server = LimitedServer(application, max_body_size=DRAINED, xheaders=True)
     server.add_sockets([socket])
     try:
         yield Site(origin=origin, hub=hub, application=application)
