@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyterhub_collab.access.models import Permission, Role
+from jupyterhub_collab.access.models import Permission, Role, SiteRight
 from jupyterhub_collab.access.service import Access, Authorizer
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
@@ -87,6 +87,12 @@ class MemberService:
         """Return how many members a project has."""
         await self._authorizer.look(session, who, slug)
         return (await MemberStore(session).counts([slug])).get(slug, 0)
+
+    @reads
+    async def counts(self, session: AsyncSession, who: str | None, slugs: list[str]) -> dict[str, int]:
+        """Return how many members each of some projects has; for operators."""
+        await self._authorizer.site(session, who, SiteRight.OPERATOR)
+        return await MemberStore(session).counts(slugs)
 
     @writes
     async def put(

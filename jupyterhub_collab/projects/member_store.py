@@ -13,7 +13,7 @@ from jupyterhub_collab.access.models import Role
 from jupyterhub_collab.people.schema import PersonGroupRow, PersonRow
 
 from .models import GroupGrant, Member
-from .schema import GroupGrantRow, MemberRow, PinRow
+from .schema import GroupGrantRow, MemberRow, PinRow, ProjectRow
 
 
 class MemberStore:
@@ -100,14 +100,17 @@ class MemberStore:
 
     async def counts(self, slugs: Sequence[str]) -> dict[str, int]:
         """Return how many members each of some projects has, own and through groups, each person once."""
-        own = select(MemberRow.project, MemberRow.person).where(MemberRow.project.in_(slugs))
-        grouped = (
-            select(GroupGrantRow.project, PersonGroupRow.person)
-            .join(PersonGroupRow, PersonGroupRow.group == GroupGrantRow.group)
-            .where(GroupGrantRow.project.in_(slugs))
+        own = select(func.count()).where(MemberRow.project == ProjectRow.slug)
+        is_own = select(MemberRow.person).where(
+            MemberRow.project == ProjectRow.slug, MemberRow.person == PersonGroupRow.person
         )
-        both = union(own, grouped).subquery()
-        query = select(both.c.project, func.count()).group_by(both.c.project)
+        others = (
+            select(func.count(PersonGroupRow.person.distinct()))
+            .join(GroupGrantRow, GroupGrantRow.group == PersonGroupRow.group)
+            .where(GroupGrantRow.project == ProjectRow.slug, ~is_own.correlate(ProjectRow, PersonGroupRow).exists())
+        )
+        counts = [count.correlate(ProjectRow).scalar_subquery() for count in (own, others)]
+        query = select(ProjectRow.slug, counts[0] + counts[1]).where(ProjectRow.slug.in_(slugs))
         return dict(row.tuple() for row in await self._session.execute(query))
 
     async def groups_behind(self, person: str, slugs: Sequence[str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ from jupyterhub_collab.settings import Limits
 from .cursors import pack, unpack
 from .member_store import MemberStore
 from .models import Page, Project, ProjectState, ProjectSummary
-from .store import ProjectStore
+from .store import DirectoryFilter, ProjectStore
 
 PAGE = 20
 MEASURED = 200
@@ -279,18 +279,10 @@ class ProjectService:
     @reads
     async def directory(self, session: AsyncSession, who: str | None, search: DirectorySearch) -> Page[ProjectSummary]:
         """Return active projects that the asker may find."""
-        person, visibility = await self._finder(session, who, search)
-        by_title = search.sort == "title"
-        found = await ProjectStore(session).directory(
-            person,
-            search=search.q,
-            visibility=visibility,
-            mine=search.mine if person else None,
-            active_since=self._clock() - _RECENT if search.recent else None,
-            by_title=by_title,
-            after=unpack(search.cursor, instant=not by_title) if search.cursor else None,
-            limit=PAGE + 1,
-        )
+        wanted, by_title = await self._wanted(session, who, search), search.sort == "title"
+        after = unpack(search.cursor, instant=not by_title) if search.cursor else None
+        store = ProjectStore(session)
+        found = await store.directory(wanted, by_title=by_title, after=after, limit=PAGE + 1)
         items = found[:PAGE]
         counts = await MemberStore(session).counts([p.slug for p in items])
         items = [p.model_copy(update={"members": counts.get(p.slug, 0)}) for p in items]
@@ -301,24 +293,19 @@ class ProjectService:
     @reads
     async def count_directory(self, session: AsyncSession, who: str | None, search: DirectorySearch) -> int:
         """Return how many projects the directory has for this search, up to 101."""
-        person, visibility = await self._finder(session, who, search)
-        return await ProjectStore(session).count_directory(
-            person,
-            search=search.q,
-            visibility=visibility,
-            mine=search.mine if person else None,
-            active_since=self._clock() - _RECENT if search.recent else None,
-        )
+        return await ProjectStore(session).count_directory(await self._wanted(session, who, search))
 
-    async def _finder(
-        self, session: AsyncSession, who: str | None, search: DirectorySearch
-    ) -> tuple[str | None, frozenset[Visibility]]:
-        """Return whose roles count and what visibilities the search may show."""
+    async def _wanted(self, session: AsyncSession, who: str | None, search: DirectorySearch) -> DirectoryFilter:
+        """Return what the asker looks for, as far as they may find it."""
         actor = await self._authorizer.actor(session, who) if who else None
         visibility = {Visibility.PUBLIC, Visibility.INTERNAL} if actor and actor.is_person else {Visibility.PUBLIC}
-        if search.visibility is not None:
-            visibility &= {search.visibility}
-        return actor.name if actor else None, frozenset(visibility)
+        return DirectoryFilter(
+            roles=await ProjectStore(session).roles(actor.name) if actor else {},
+            visibility=frozenset(visibility & {search.visibility} if search.visibility else visibility),
+            mine=search.mine if actor else None,
+            active_since=self._clock() - _RECENT if search.recent else None,
+            search=search.q,
+        )
 
     @reads
     async def all(

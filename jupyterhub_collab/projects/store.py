@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role, Visibility
@@ -27,6 +29,18 @@ _SUMMARY = (
 )
 # Counting stops here; past it a page says "more than", since the count would cost more with each row
 COUNTED = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryFilter:
+    """Which projects a person looks for in the directory."""
+
+    roles: Mapping[str, Role]
+    """The person's roles, by project: few, so that the query need not find them for each project that it passes."""
+    visibility: frozenset[Visibility]
+    mine: bool | None
+    active_since: datetime | None
+    search: str
 
 
 class ProjectStore:
@@ -104,66 +118,24 @@ class ProjectStore:
             .where(ProjectRow.deleted_at.is_(None), ProjectRow.state == state)
             .order_by(ProjectRow.last_activity.desc(), ProjectRow.slug)
         )
-        return [_summary(row) for row in await self._session.execute(query)]
+        return [_summary(row, row.role) for row in await self._session.execute(query)]
 
-    async def directory(  # noqa: PLR0913 - each is one filter of the page
-        self,
-        person: str | None,
-        *,
-        search: str,
-        visibility: frozenset[Visibility],
-        mine: bool | None,
-        active_since: datetime | None,
-        by_title: bool,
-        after: tuple[str, str] | None,
-        limit: int,
+    async def roles(self, person: str) -> dict[str, Role]:
+        """Return the role that a person has in each of their projects."""
+        return dict(row.tuple() for row in await self._session.execute(roles_of(person)))
+
+    async def directory(
+        self, wanted: DirectoryFilter, *, by_title: bool, after: tuple[str, str] | None, limit: int
     ) -> list[ProjectSummary]:
         """Return active projects that a person may find, with the person's role in them."""
-        query = self._found(person, search=search, visibility=visibility, mine=mine, active_since=active_since)
-        return [_summary(row) for row in await self._session.execute(_paged(query, by_title, after, limit))]
+        query = cast("Select[Any]", select(*_SUMMARY).where(*_conditions(wanted)))
+        rows = await self._session.execute(_paged(query, by_title, after, limit))
+        return [_summary(row, wanted.roles.get(row.slug)) for row in rows]
 
-    async def count_directory(
-        self,
-        person: str | None,
-        *,
-        search: str,
-        visibility: frozenset[Visibility],
-        mine: bool | None,
-        active_since: datetime | None,
-    ) -> int:
+    async def count_directory(self, wanted: DirectoryFilter) -> int:
         """Return how many projects `directory` has in all, counted up to one more than `COUNTED`."""
-        query = self._found(person, search=search, visibility=visibility, mine=mine, active_since=active_since)
-        return await self._session.scalar(select(func.count()).select_from(query.limit(COUNTED + 1).subquery())) or 0
-
-    def _found(
-        self,
-        person: str | None,
-        *,
-        search: str,
-        visibility: frozenset[Visibility],
-        mine: bool | None,
-        active_since: datetime | None,
-    ) -> Select[Any]:
-        active = (ProjectRow.deleted_at.is_(None), ProjectRow.state == ProjectState.ACTIVE)
-        query = cast("Select[Any]", select(*_SUMMARY).where(*active))
-        seen: ColumnElement[bool] = ProjectRow.visibility.in_(visibility)
-        if person is None:
-            query = query.add_columns(literal(None).label("role")).where(seen)
-        else:
-            roles = roles_of(person).subquery()
-            role = select(roles.c.role).where(roles.c.project == ProjectRow.slug).correlate(ProjectRow)
-            is_mine = ProjectRow.slug.in_(select(roles.c.project))
-            query = query.add_columns(role.scalar_subquery().label("role"))
-            query = query.where({True: is_mine, False: and_(seen, ~is_mine), None: or_(seen, is_mine)}[mine])
-        if active_since is not None:
-            query = query.where(ProjectRow.last_activity >= active_since)
-        for word in words_of(search):
-            has_word = select(ProjectWordRow.project).where(
-                ProjectWordRow.project == ProjectRow.slug,
-                starts_with(ProjectWordRow.word, word),
-            )
-            query = query.where(has_word.exists())
-        return query
+        found = select(ProjectRow.slug).where(*_conditions(wanted)).limit(COUNTED + 1).subquery()
+        return await self._session.scalar(select(func.count()).select_from(found)) or 0
 
     async def all(self, *, deleted: bool, after: str, search: str, limit: int) -> list[Project]:
         """Return all projects by slug, or all deleted ones, for the operator."""
@@ -186,10 +158,27 @@ class ProjectStore:
         await self._session.execute(delete(PinRow).where(PinRow.person == person, PinRow.project == slug))
 
 
-def _summary(row: Any) -> ProjectSummary:
-    role = row.role if row.role is None or isinstance(row.role, Role) else Role.from_rank(row.role)
+def _summary(row: Any, role: Role | None) -> ProjectSummary:
     columns = {column.key: getattr(row, column.key) for column in _SUMMARY}
     return ProjectSummary(my_role=role, **columns)
+
+
+def _conditions(wanted: DirectoryFilter) -> list[ColumnElement[bool]]:
+    seen = ProjectRow.visibility.in_(wanted.visibility)
+    is_mine = ProjectRow.slug.in_(wanted.roles)
+    found: list[ColumnElement[bool]] = [
+        ProjectRow.deleted_at.is_(None),
+        ProjectRow.state == ProjectState.ACTIVE,
+        {True: is_mine, False: and_(seen, ~is_mine), None: or_(seen, is_mine)}[wanted.mine],
+    ]
+    if wanted.active_since is not None:
+        found.append(ProjectRow.last_activity >= wanted.active_since)
+    for word in words_of(wanted.search):
+        has_word = select(ProjectWordRow.project).where(
+            ProjectWordRow.project == ProjectRow.slug, starts_with(ProjectWordRow.word, word)
+        )
+        found.append(has_word.exists())
+    return found
 
 
 def _paged(query: Select[Any], by_title: bool, after: tuple[str, str] | None, limit: int) -> Select[Any]:  # noqa: FBT001

@@ -76,7 +76,7 @@ class AllProjects(OperatorPage):
             found=found,
             query=query,
             servers=await self.factory.servers.counts(self.who, slugs),
-            members={slug: await self.factory.members.count(self.who, slug) for slug in slugs},
+            members=await self.factory.members.counts(self.who, slugs),
         )
 
 
