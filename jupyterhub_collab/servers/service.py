@@ -19,7 +19,7 @@ from jupyterhub_collab.projects.store import ProjectStore
 from jupyterhub_collab.settings import Limits
 
 from .excess import ExcessQuery
-from .models import Excess, Grant, ServerPlan, ServerView
+from .models import Excess, Grant, OpenGrant, ServerPlan, ServerView
 from .planner import Planner, compare
 from .store import ServerStore
 
@@ -117,7 +117,7 @@ class ServerService:
         return await self._excess.run(session)
 
     @reads
-    async def open_grants(self, session: AsyncSession) -> list[Grant]:
+    async def open_grants(self, session: AsyncSession) -> list[OpenGrant]:
         """Return every open grant; for the Hub process at its start."""
         return await ServerStore(session).all_open()
 

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.projects.models import Member
 
-from .models import Grant, ServerPlan
+from .models import Grant, OpenGrant, ServerPlan
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
 
 
@@ -73,10 +73,11 @@ class ServerStore:
         query = select(GrantRow).where(GrantRow.person == person, GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
         return [_grant(row) for row in await self._session.scalars(query)]
 
-    async def all_open(self) -> list[Grant]:
-        """Return every open grant."""
-        query = select(GrantRow).where(GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
-        return [_grant(row) for row in await self._session.scalars(query)]
+    async def all_open(self) -> list[OpenGrant]:
+        """Return every open grant, without its plan."""
+        columns = (GrantRow.id, GrantRow.person, GrantRow.server_name)
+        query = select(*columns).where(GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
+        return [OpenGrant.model_validate(row, from_attributes=True) for row in await self._session.execute(query)]
 
     async def open_in(self, slug: str) -> list[str]:
         """Return who runs a project server of a project."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from jupyterhub_collab.projects.service import ProjectService
-    from jupyterhub_collab.servers.models import Excess, Grant
+    from jupyterhub_collab.servers.models import Excess, Grant, OpenGrant
     from jupyterhub_collab.settings import Settings
 
 
@@ -28,7 +28,7 @@ class Servers(Protocol):
     def excess(self) -> Awaitable[Sequence[Excess]]:
         """Return the open grants that hold more than is allowed now."""
 
-    def open_grants(self) -> Awaitable[Sequence[Grant]]:
+    def open_grants(self) -> Awaitable[Sequence[OpenGrant]]:
         """Return all open grants."""
 
 

@@ -145,7 +145,7 @@ class Enforcement:
         What was granted is known before the grants are read, so a start in between is not taken for one without.
         """
         held = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
-        grants = {grant.id: grant.plan for grant in await core.servers().open_grants()}
+        grants = {grant.id: grant for grant in await core.servers().open_grants()}
         without = [held[number] for number in held.keys() - grants.keys() if held[number].grant_id == number]
         await self._stop_all((spawner, "it has no grant on record") for spawner in without)
         if self._first:

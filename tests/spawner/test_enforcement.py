@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakSet
 
 import pytest
 
-from jupyterhub_collab.servers.models import Excess, Grant, ServerPlan
+from jupyterhub_collab.servers.models import Excess, Grant, OpenGrant, ServerPlan
 from jupyterhub_collab.settings import Environment, ResourceClass
 from jupyterhub_collab_spawner import core
 from jupyterhub_collab_spawner.enforcement import Enforcement
@@ -60,8 +59,11 @@ class FakeServers:
             if number in self.too_much
         ]
 
-    async def open_grants(self) -> list[Grant]:
-        return [Grant(id=number, plan=held, granted_at=datetime.now(UTC)) for number, held in self.grants.items()]
+    async def open_grants(self) -> list[OpenGrant]:
+        return [
+            OpenGrant(id=number, person=held.person, server_name=held.server_name)
+            for number, held in self.grants.items()
+        ]
 
 
 class FakeSpawner:

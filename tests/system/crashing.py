@@ -84,7 +84,7 @@ class Group:
         if any(model["pending"] or not model["ready"] for model in known.values()):
             return False
         grants = self.core(lambda factory: factory.servers.open_grants())
-        granted = Counter((grant.plan.person, grant.plan.server_name) for grant in grants)
+        granted = Counter((grant.person, grant.server_name) for grant in grants)
         records = [record for record in all_records(self.site.runtime) if alive(record.init)]
         recorded = Counter((record.person, record.server_name) for record in records)
         wanted = Counter(dict.fromkeys(known, 1))
