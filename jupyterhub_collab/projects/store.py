@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, intersect, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role, Visibility
@@ -173,11 +173,9 @@ def _conditions(wanted: DirectoryFilter) -> list[ColumnElement[bool]]:
     ]
     if wanted.active_since is not None:
         found.append(ProjectRow.last_activity >= wanted.active_since)
-    for word in words_of(wanted.search):
-        has_word = select(ProjectWordRow.project).where(
-            ProjectWordRow.project == ProjectRow.slug, starts_with(ProjectWordRow.word, word)
-        )
-        found.append(has_word.exists())
+    words = [select(ProjectWordRow.project).where(starts_with(ProjectWordRow.word, w)) for w in words_of(wanted.search)]
+    if words:
+        found.append(ProjectRow.slug.in_(intersect(*words) if len(words) > 1 else words[0]))
     return found
 
 
