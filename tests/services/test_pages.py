@@ -464,6 +464,10 @@ async def test_what_stops_a_server_asks_first(be: As, world: World) -> None:
     await be("lead").post(f"p/{SLUG}/members/role", user="editor", role="viewer", sure="1")
     assert (await world.roles())["editor"] is Role.VIEWER
     assert "Being stopped" in (await be("lead").get(f"p/{SLUG}/members")).words
+    part = await be("lead").get(f"p/{SLUG}/members/table", part=True)
+    assert "Being stopped" in part.words
+    assert "every 1s" in part.text
+    assert "toasts" not in part.text  # a part that renews itself leaves the toast with its Undo
 
 
 async def test_a_removal_is_pending_until_the_server_is_gone(be: As, world: World) -> None:
@@ -559,7 +563,9 @@ async def test_a_slow_start_is_watched(be: As, site: RunningSite, clock: Clock) 
     part = await be("viewer").get(f"p/{SLUG}/starting", part=True)
     assert "7 s" in part.words
     assert part.text.lstrip().startswith("<section")
-    assert "Starting" in (await be("viewer").get()).words
+    mine = await be("viewer").get()
+    assert "Starting" in mine.words
+    assert 'hx-trigger="every 5s"' in mine.text
     for server in site.hub.servers.values():
         server.ready, server.pending = True, None
     ready = await be("viewer").get(f"p/{SLUG}/starting", part=True)
@@ -651,6 +657,7 @@ async def test_my_projects_can_be_filtered(be: As, world: World) -> None:
     assert part.text.lstrip().startswith('<div class="panel" id="mine"')
     assert "Ocean sinks" in part.words
     assert "Project co2" not in part.words
+    assert 'id="workspace-panel"' in part.text
     assert "None of your projects" in (await be("lead").get("?q=zzz")).words
 
 

@@ -30,7 +30,7 @@ class MyProjects(ProjectsPage):
         """Show my projects, or how to begin."""
         context = await self._context()
         if self.wants_part:
-            self.part("projects/mine_table.html", **context)
+            self.part("projects/mine_update.html", **context)
         elif context["total"] or context["archived_total"]:
             await self.page("projects/mine.html", **context)
         else:
