@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jupyterhub_collab.settings import FILE_VARIABLE, load_settings
 from jupyterhub_collab.state import StateFolder, free_port
+from jupyterhub_collab_services import hub_pages
 from jupyterhub_collab_spawner import addresses, checks
 
 c = get_config()  # noqa: F821 - JupyterHub gives it to this file
@@ -49,17 +50,23 @@ c.CollabNativeAuthenticator.allow_invited = True
 
 # What a server is. Each runs in a sandbox that shows the person's home and what their role in a project allows, and
 # nothing else of this machine. Without a working sandbox the Hub does not start: this line says how to mend it.
-checks.require_sandbox()
+# Write "none" to do without, where all may read each other's files: every page then says so.
+isolation = "sandbox"
+checks.require_sandbox(isolation=isolation)
 c.JupyterHub.spawner_class = "collab-sandbox"
+c.CollabSandboxSpawner.isolation = isolation
 c.JupyterHub.allow_named_servers = True  # one for each project; limits are in the settings
 c.JupyterHub.cleanup_servers = False  # work goes on while the Hub restarts
 
 # The pages. The projects service acts with the token of the person in front of it, for their own servers only; it
 # has no right of its own over anybody. After login one lands on My projects.
 c.JupyterHub.default_url = "/services/projects/"
+c.JupyterHub.template_paths = hub_pages.TEMPLATE_PATHS  # the Hub's own pages get the same navigation and style
+c.JupyterHub.template_vars = hub_pages.template_vars(settings, isolation=isolation)
 c.JupyterHub.extra_user_scopes = {"access:services!service=projects"}
 own_servers = ["read:servers!user", "start:servers!user", "delete:servers!user"]
 shared = {name: value for name, value in os.environ.items() if name.startswith("JUPYTERHUB_COLLAB")}
+shared["JUPYTERHUB_COLLAB_ISOLATION"] = isolation
 projects = {
     "name": "projects",
     "url": f"http://127.0.0.1:{free_port()}",
@@ -87,7 +94,6 @@ idle_culler = {
 }
 c.JupyterHub.services = [projects, idle_culler]
 c.JupyterHub.load_roles = [
-    {"name": "approve-accounts", "users": operators, "scopes": ["admin:users"]},
     {
         "name": "idle-culler",
         "services": ["idle-culler"],
