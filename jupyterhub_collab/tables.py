@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, SmallInteger, String, TypeDecorator, and_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from .access.models import Role
@@ -97,3 +99,9 @@ class Word(TypeDecorator[E]):
     def process_result_value(self, value: Any, dialect: Dialect) -> E | None:  # noqa: ARG002
         """Return the member."""
         return None if value is None else self.enumeration(value)
+
+
+def insert_or(session: AsyncSession, table: type[Table]) -> Any:
+    """Return an INSERT that can say what happens where the row is there already (``on_conflict_do_…``)."""
+    make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    return make(table)

@@ -86,6 +86,7 @@ class PeopleService:
 
     async def _may_leave(self, session: AsyncSession, name: str, group: str) -> bool:
         store = PeopleStore(session)
+        await store.hold_losses(group)
         if await store.is_paused(group):
             return False
         now = self._clock()

@@ -6,15 +6,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import CTE, delete, func, insert, literal, select, tuple_, union, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyterhub_collab.tables import Table, starts_with
+from jupyterhub_collab.tables import insert_or, starts_with
 
 from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
 from .schema import GroupLossRow, GroupPauseRow, PersonGroupRow, PersonRow
 
 _FOUND: Final = (PersonRow.name, PersonRow.display_name, PersonRow.search_name)
+
+# Any number: advisory locks of two numbers share no space with those of one, which migrations take
+_LOSSES_LOCK: Final = 7221
 
 
 class PeopleStore:
@@ -22,11 +24,6 @@ class PeopleStore:
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
-
-    def _insert(self, table: type[Table]) -> Any:
-        """Return an INSERT that can say what happens where the row is there already."""
-        make = sqlite.insert if self._session.get_bind().dialect.name == "sqlite" else postgresql.insert
-        return make(table)
 
     async def get(self, name: str) -> Person | None:
         """Return a person with their groups."""
@@ -57,13 +54,22 @@ class PeopleStore:
             "search_display_name": display_name.lower(),
             "last_seen": now,
         }
-        statement = self._insert(PersonRow).values(
+        statement = insert_or(self._session, PersonRow).values(
             name=name, search_name=name.lower(), kind=kind, first_seen=now, **values
         )
         await self._session.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
         # Every later statement about this person waits here for other logins of the same person
-        await self._session.execute(select(PersonRow.name).where(PersonRow.name == name).with_for_update())
+        await self.hold(name)
         return new
+
+    async def hold(self, name: str) -> None:
+        """Hold a person's row until the transaction ends."""
+        await self._session.execute(select(PersonRow.name).where(PersonRow.name == name).with_for_update())
+
+    async def hold_losses(self, group: str) -> None:
+        """Let no other login count the losses of a group until the transaction ends."""
+        if self._session.get_bind().dialect.name == "postgresql":
+            await self._session.execute(select(func.pg_advisory_xact_lock(_LOSSES_LOCK, func.hashtext(group))))
 
     async def add_groups(self, name: str, groups: frozenset[str]) -> None:
         """Put a person into groups that they are not in."""
@@ -98,7 +104,7 @@ class PeopleStore:
     async def pause(self, group: str, now: datetime, reason: str) -> None:
         """Pause the losses of a group; another login may do so at the same moment."""
         values = {"since": now, "reason": reason, "meant_at": None}
-        statement = self._insert(GroupPauseRow).values(group=group, **values)
+        statement = insert_or(self._session, GroupPauseRow).values(group=group, **values)
         await self._session.execute(statement.on_conflict_do_update(index_elements=["group_name"], set_=values))
 
     async def resume(self, group: str, now: datetime) -> bool:

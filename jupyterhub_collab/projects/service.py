@@ -23,6 +23,7 @@ from jupyterhub_collab.errors import (
     SlugTakenError,
 )
 from jupyterhub_collab.names import check_slug, suggest_slug
+from jupyterhub_collab.people.store import PeopleStore
 from jupyterhub_collab.settings import Limits
 
 from .cursors import pack, unpack
@@ -116,6 +117,7 @@ class ProjectService:
         """
         actor = await self._authorizer.site(session, who, SiteRight.CREATE_PROJECTS)
         store, now = ProjectStore(session), self._clock()
+        await PeopleStore(session).hold(actor.name)  # so that two at once count each other
         if await store.count_created_by(actor.name) >= self._limits.projects_per_person:
             msg = f"You made {self._limits.projects_per_person} projects, which is the limit. Delete one first."
             raise ConflictError(msg)

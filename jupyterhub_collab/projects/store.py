@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.access.store import roles_of
-from jupyterhub_collab.tables import starts_with
+from jupyterhub_collab.tables import insert_or, starts_with
 
 from .models import Project, ProjectState, ProjectSummary
 from .schema import PinRow, ProjectRow, ProjectWordRow, SlugRow
@@ -150,8 +150,9 @@ class ProjectStore:
 
     async def pin(self, person: str, slug: str) -> None:
         """Pin a project."""
-        if await self._session.get(PinRow, (person, slug)) is None:
-            await self._session.execute(insert(PinRow).values(person=person, project=slug))
+        await self._session.execute(
+            insert_or(self._session, PinRow).values(person=person, project=slug).on_conflict_do_nothing()
+        )
 
     async def unpin(self, person: str, slug: str) -> None:
         """Take a project out of a person's workspace."""
