@@ -25,10 +25,10 @@ class ToldAuthenticator(DummyAuthenticator):
 
     refreshed: Any = True
 
-    async def authenticate(self, handler: Any, data: Any) -> Any:  # noqa: ARG002 - the Hub's signature
+    async def authenticate(self, handler: Any, data: Any) -> Any:
         return data["model"]
 
-    async def refresh_user(self, user: Any, handler: Any = None) -> Any:  # noqa: ARG002 - the Hub's signature
+    async def refresh_user(self, user: Any, handler: Any = None) -> Any:
         return self.refreshed
 
 
@@ -41,7 +41,7 @@ class GroupAuthenticator(ToldAuthenticator):
 
     wanted = ""
 
-    def check_allowed(self, username: str, authentication: Any = None) -> Any:  # noqa: ARG002 - the Hub's signature
+    def check_allowed(self, username: str, authentication: Any = None) -> Any:
         return self.wanted in (authentication.get("groups") or [])
 
 
