@@ -48,8 +48,9 @@ class GrantRow(Table):
 
 
 class GrantedMountRow(Table):
-    """One reason for one mount of a running server: a path may be there through several projects.
+    """One reason for one mount within reach of a running server: a path may be there through several projects.
 
+    Within reach is also what the person's other servers had while it ran; see `ServerStore.add`.
     Gone when the grant is closed, so that enforcement reads what runs and not what ever ran.
     """
 

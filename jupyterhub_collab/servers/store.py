@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.projects.models import Member
+from jupyterhub_collab.volumes.models import Mode
 
 from .models import Grant, OpenGrant, ServerPlan
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
@@ -16,6 +17,19 @@ from .schema import GrantedMountRow, GrantRow, ServerStopRow
 
 def _grant(row: GrantRow) -> Grant:
     return Grant(id=row.id, plan=ServerPlan.model_validate(row.plan), granted_at=row.granted_at)
+
+
+def _mounts(plan: ServerPlan) -> list[tuple[str, str, str | None, Mode]]:
+    """Return each reason for each mount of a plan: path, project, data volume and mode."""
+    return [(mount.path, project, mount.data, mount.mode) for mount in plan.mounts for project in mount.projects]
+
+
+def _highest(held: list[tuple[str, str, str | None, Mode]]) -> dict[tuple[str, str, str | None], Mode]:
+    modes: dict[tuple[str, str, str | None], Mode] = {}
+    for path, project, data, mode in held:
+        if modes.get((path, project, data)) is not Mode.READ_WRITE:
+            modes[path, project, data] = mode
+    return modes
 
 
 class ServerStore:
@@ -37,21 +51,28 @@ class ServerStore:
             granted_at=now,
         )
         grant = (await self._session.execute(statement.returning(GrantRow.id))).scalar_one()
+        await self._note_mounts(plan)
+        return Grant(id=grant, plan=plan, granted_at=now)
+
+    async def _note_mounts(self, plan: ServerPlan) -> None:
+        """Write what a plan mounts for each of the person's open grants, and what they hold for the new one.
+
+        Their servers share a home, and through a socket in it one hands an open folder to the other: when a role is
+        lost, every server has to end that ran beside one with the folder.
+        """
+        mine = (GrantRow.person == plan.person, GrantRow.ended_at.is_(None))
+        grants = (await self._session.scalars(select(GrantRow.id).where(*mine).with_for_update())).all()
+        of_mine = GrantedMountRow.grant.in_(grants)
+        columns = (GrantedMountRow.path, GrantedMountRow.project, GrantedMountRow.data, GrantedMountRow.mode)
+        held = [row.tuple() for row in await self._session.execute(select(*columns).where(of_mine))]
         rows = [
-            {
-                "grant": grant,
-                "person": plan.person,
-                "path": mount.path,
-                "project": project,
-                "data": mount.data,
-                "mode": mount.mode,
-            }
-            for mount in plan.mounts
-            for project in mount.projects
+            {"grant": grant, "person": plan.person, "path": path, "project": project, "data": data, "mode": mode}
+            for grant in grants
+            for (path, project, data), mode in _highest([*held, *_mounts(plan)]).items()
         ]
+        await self._session.execute(delete(GrantedMountRow).where(of_mine))
         if rows:
             await self._session.execute(insert(GrantedMountRow), rows)
-        return Grant(id=grant, plan=plan, granted_at=now)
 
     async def end(self, person: str, server_name: str, now: datetime) -> bool:
         """Close the open grant of a server; return whether there was one."""

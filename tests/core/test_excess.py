@@ -243,6 +243,41 @@ async def test_data_that_is_offered_no_more_ends_those_who_have_it(
     assert set(await excess(with_settings(data={"drop": closed, "noaa-co2": noaa}))) == WRITERS
 
 
+# What a server was handed by another one ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["", SLUG])
+async def test_a_server_that_ran_beside_one_with_the_folder_ends_with_the_role(world: World, first: str) -> None:
+    await world.factory.projects.set_pin("editor", SLUG, pinned=False)
+    for server in (first, "" if first else SLUG):
+        await world.factory.servers.grant("editor", server)
+    await world.factory.servers.ended("editor", SLUG)
+    assert await excess(world.factory) == {}
+    await demote_editor(world)
+    assert await excess(world.factory) == {("editor", ""): f"lost {FOLDER}"}
+
+
+async def test_what_was_handed_on_is_remembered_over_several_servers(world: World) -> None:
+    await world.factory.projects.set_pin("editor", SLUG, pinned=False)
+    await world.create("other", who="editor")
+    await world.factory.projects.set_pin("editor", "other", pinned=False)
+    for server, gone in ((SLUG, None), ("other", SLUG), ("", "other")):
+        await world.factory.servers.grant("editor", server)
+        if gone:
+            await world.factory.servers.ended("editor", gone)
+    await remove_editor(world)
+    assert await excess(world.factory) == {("editor", ""): f"lost {FOLDER}"}
+
+
+async def test_a_server_that_started_after_the_one_with_the_folder_ended_goes_on(world: World) -> None:
+    await world.factory.projects.set_pin("editor", SLUG, pinned=False)
+    await world.factory.servers.grant("editor", SLUG)
+    await world.factory.servers.ended("editor", SLUG)
+    await world.factory.servers.grant("editor", "")
+    await remove_editor(world)
+    assert await excess(world.factory) == {}
+
+
 # What the page shows of it --------------------------------------------------------------------------------
 
 
