@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,13 @@ class AuditStore:
         await self._session.execute(
             insert(EventRow).values(at=at, actor=actor, action=action, target=target, project=project, detail=detail)
         )
+
+    async def has_since(self, project: str, target: str, actions: Collection[str], since: datetime) -> bool:
+        """Tell whether one of some actions was done to a target in a project after an instant."""
+        query = select(EventRow.id).where(
+            EventRow.target == target, EventRow.project == project, EventRow.action.in_(actions), EventRow.at > since
+        )
+        return await self._session.scalar(query.limit(1)) is not None
 
     async def page(  # noqa: PLR0913 - each is one column of the search
         self,

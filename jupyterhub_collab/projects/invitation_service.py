@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from jupyterhub_collab.access.models import Actor, Permission, Role
 from jupyterhub_collab.access.service import Authorizer
 from jupyterhub_collab.audit.service import record
+from jupyterhub_collab.audit.store import AuditStore
 from jupyterhub_collab.database import Database, reads, writes
 from jupyterhub_collab.errors import InvalidInputError, InvitationUsedError, NotFoundError
 from jupyterhub_collab.names import code_hash, code_hint, new_code
@@ -20,7 +21,7 @@ from jupyterhub_collab.volumes.models import DataAttachment
 from jupyterhub_collab.volumes.store import DataStore
 
 from .invitation_store import InvitationStore, JoinRequestStore
-from .member_service import join
+from .member_service import join, may_invite
 from .member_store import MemberStore
 from .models import Invitation, InvitationState, JoinRequestState, NewInvitation, Project
 from .schema import ProjectRow
@@ -108,7 +109,7 @@ class InvitationService:
     async def is_valid_code(self, session: AsyncSession, code: str) -> bool:
         """Tell whether a code would let its holder join now; for the authenticator."""
         invitation = await InvitationStore(session).by_code(code_hash(code))
-        if invitation is None or self._why_over(invitation) is not None:
+        if invitation is None or await self._why_not(session, None, invitation) is not None:
             return False
         project = await session.get(ProjectRow, invitation.project)
         return project is not None and project.deleted_at is None
@@ -127,7 +128,7 @@ class InvitationService:
         NotFoundError, InvitationUsedError
         """
         actor = await self._authorizer.actor(session, who) if who is not None else None
-        invitation = await self._held(session, actor, key)
+        invitation = await self._offered(session, actor, key)
         row = await session.get(ProjectRow, invitation.project)
         if row is None or row.deleted_at is not None:
             raise NotFoundError("invitation")
@@ -152,6 +153,29 @@ class InvitationService:
             raise InvitationUsedError(why)
         return invitation
 
+    async def _offered(self, session: AsyncSession, actor: Actor | None, key: int | str) -> Invitation:
+        """Return the open invitation that the actor holds and may accept."""
+        invitation = await self._held(session, actor, key)
+        if (why := await self._why_not(session, actor, invitation)) is not None:
+            raise InvitationUsedError(why)
+        return invitation
+
+    async def _why_not(self, session: AsyncSession, actor: Actor | None, invitation: Invitation) -> str | None:
+        """Say why an invitation lets an actor, or anybody, in no more: what leads decided since counts."""
+        if (why := self._why_over(invitation)) is not None:
+            return why
+        if not await may_invite(session, self._authorizer, invitation.invited_by, invitation.project):
+            return "was made by someone who does not manage the project’s members any more"
+        if (
+            actor is not None
+            and invitation.user is None
+            and await AuditStore(session).has_since(
+                invitation.project, actor.name, ("member.remove", "member.change"), invitation.created_at
+            )
+        ):
+            return "was made before a lead removed you or changed your role"
+        return None
+
     def _why_over(self, invitation: Invitation) -> str | None:
         if invitation.state is not InvitationState.OPEN:
             return f"was {invitation.state.value} before"
@@ -168,11 +192,11 @@ class InvitationService:
         LoginRequiredError, NotFoundError, InvitationUsedError
         """
         actor = await self._authorizer.site_account(session, who)
-        slug = (await self._held(session, actor, key)).project
+        slug = (await self._offered(session, actor, key)).project
         row = await session.scalar(_locked(slug))
         if row is None or row.deleted_at is not None:
             raise NotFoundError("invitation")
-        invitation = await self._held(session, actor, key)  # once more, now that nobody else can use it up
+        invitation = await self._offered(session, actor, key)  # once more, now that nobody else can use it up
         members, now = MemberStore(session), self._clock()
         held = await members.role(slug, actor.name)
         if held is None or held.rank < invitation.role.rank:
@@ -238,8 +262,7 @@ class InvitationService:
             raise NotFoundError("invitation")
         if found.state is InvitationState.OPEN:
             await store.revoke(invitation)
-            target = found.user or f"link {found.hint}…"
-            await record(session, self._clock(), access.name, "invitation.revoke", target, project=slug)
+            await record(session, self._clock(), access.name, "invitation.revoke", found.target, project=slug)
 
 
 def _locked(slug: str) -> Select[ProjectRow]:

@@ -95,6 +95,12 @@ class InvitationStore:
         """Close an invitation for good."""
         await self.close(invitation, InvitationState.REVOKED)
 
+    async def made_by(self, slug: str, person: str) -> list[Invitation]:
+        """Return the open invitations of a project that a person made."""
+        mine = (InvitationRow.project == slug, InvitationRow.invited_by == person)
+        query = _with_title().where(*mine, InvitationRow.state == InvitationState.OPEN)
+        return [_invitation(*row) for row in await self._session.execute(query.order_by(InvitationRow.id))]
+
     async def close(self, invitation: int, state: InvitationState) -> None:
         """Say what became of an invitation."""
         await self._session.execute(update(InvitationRow).where(InvitationRow.id == invitation).values(state=state))

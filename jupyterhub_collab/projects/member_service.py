@@ -11,7 +11,13 @@ from jupyterhub_collab.access.models import Permission, Role, SiteRight
 from jupyterhub_collab.access.service import Access, Authorizer
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
-from jupyterhub_collab.errors import LastLeadError, NotFoundError, UnknownGroupError, UnknownPersonError
+from jupyterhub_collab.errors import (
+    LastLeadError,
+    LoginRequiredError,
+    NotFoundError,
+    UnknownGroupError,
+    UnknownPersonError,
+)
 from jupyterhub_collab.names import is_hub_group
 from jupyterhub_collab.people.store import PeopleStore
 from jupyterhub_collab.servers.excess import holders_of_too_much
@@ -35,6 +41,15 @@ async def join(  # noqa: PLR0913 - what a membership is made of
     await members.put(slug, person, role, via, now)
     await ProjectStore(session).pin(person, slug)
     await record(session, now, access_name, "member.add", person, project=slug, role=role.value, via=via)
+
+
+async def may_invite(session: AsyncSession, authorizer: Authorizer, person: str, slug: str) -> bool:
+    """Tell whether a person may invite to a project now."""
+    try:
+        access = await authorizer.look(session, person, slug)
+    except (LoginRequiredError, NotFoundError):
+        return False
+    return access.may(Permission.MANAGE_MEMBERS)
 
 
 class MemberService:
@@ -134,6 +149,7 @@ class MemberService:
         await members.put(slug, person, role, "", self._clock())
         detail = {"role": role.value, "before": held.value}
         await record(session, self._clock(), access.name, "member.change", person, project=slug, **detail)
+        await self._revoke_made_by(session, access, person)
 
     async def _one(self, session: AsyncSession, slug: str, person: str) -> Member:
         found = await MemberStore(session).members(slug, [person])
@@ -166,6 +182,16 @@ class MemberService:
             await members.forget_pin(slug, person)
         action = "member.leave" if person == access.name else "member.remove"
         await record(session, self._clock(), access.name, action, person, project=slug, role=held.value)
+        await self._revoke_made_by(session, access, person)
+
+    async def _revoke_made_by(self, session: AsyncSession, access: Access, person: str) -> None:
+        """Revoke what someone offered who could not offer it now: a link of their own would lead them back in."""
+        slug, store = access.project.slug, InvitationStore(session)
+        if await may_invite(session, self._authorizer, person, slug):
+            return
+        for invitation in await store.made_by(slug, person):
+            await store.revoke(invitation.id)
+            await record(session, self._clock(), access.name, "invitation.revoke", invitation.target, project=slug)
 
     async def _withdraw(self, session: AsyncSession, access: Access, person: str) -> None:
         store = InvitationStore(session)

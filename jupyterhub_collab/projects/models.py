@@ -136,6 +136,11 @@ class Invitation(_Data):
     uses_left: int
     state: InvitationState
 
+    @property
+    def target(self) -> str:
+        """Who or what is invited, in the words of audit events."""
+        return self.user or f"link {self.hint}…"
+
 
 class NewInvitation(Invitation):
     """An invitation just made: the only time that a link's code is known."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from pydantic import ValidationError
@@ -258,3 +258,73 @@ async def test_one_person_has_one_open_invitation(world: World) -> None:
         await invite(world, role=role)
     query = "SELECT count(*) FROM invitations WHERE state = :state AND person = 'stranger'"
     assert await scalar(world.factory.database, query, state=InvitationState.OPEN.value) == 1
+
+
+# After a lead decided otherwise ---------------------------------------------------------------------------
+
+
+def remove(world: World, person: str) -> Awaitable[object]:
+    return world.factory.members.remove("lead", SLUG, person)
+
+
+def demote(world: World, person: str) -> Awaitable[object]:
+    return world.factory.members.put("lead", SLUG, person, Role.VIEWER)
+
+
+@pytest.mark.parametrize("decision", [remove, demote])
+@pytest.mark.parametrize("holder", ["editor", "stranger"])
+async def test_what_a_lead_offered_ends_with_their_role(
+    world: World, decision: Callable[[World, str], Awaitable[object]], holder: str
+) -> None:
+    await world.factory.members.put("lead", SLUG, "editor", Role.LEAD)
+    link = await world.factory.invitations.make_link("editor", SLUG, NewLink(role=Role.LEAD, uses=5))
+    offer = await world.factory.members.put("editor", SLUG, "stranger", Role.LEAD)
+    assert isinstance(offer, Invitation)
+    world.clock.move(seconds=1)
+    await decision(world, "editor")
+    assert await world.factory.invitations.of_project("lead", SLUG) == []
+    assert len(await world.events(action="invitation.revoke", actor="lead")) == 2
+    assert not await world.factory.invitations.is_valid_code(link.code or "")
+    for attempt in (
+        world.factory.invitations.accept(holder, link.code or ""),
+        world.factory.invitations.accept("stranger", offer.id),
+    ):
+        with pytest.raises(InvitationUsedError, match="revoked before"):
+            await attempt
+    assert (await world.roles()).get("editor") == (Role.VIEWER if decision is demote else None)
+
+
+async def test_what_a_lead_through_a_group_offered_ends_with_the_group(world: World) -> None:
+    await world.sign_in("stranger", "staff")
+    await world.factory.members.put_group("lead", SLUG, "staff", Role.LEAD)
+    link = await world.factory.invitations.make_link("stranger", SLUG, NewLink(role=Role.LEAD))
+    await world.sign_in("stranger")
+    assert not await world.factory.invitations.is_valid_code(link.code or "")
+    for attempt in (world.factory.invitations.look, world.factory.invitations.accept):
+        with pytest.raises(InvitationUsedError, match="does not manage"):
+            await attempt("stranger", link.code or "")
+    await world.factory.invitations.revoke("lead", SLUG, link.id)
+
+
+@pytest.mark.parametrize("decision", [remove, demote])
+async def test_a_link_does_not_undo_a_later_decision(
+    world: World, decision: Callable[[World, str], Awaitable[object]]
+) -> None:
+    link = await world.link(role=Role.EDITOR, uses=5)
+    world.clock.move(seconds=1)
+    await decision(world, "editor")
+    with pytest.raises(InvitationUsedError, match="before a lead removed you"):
+        await world.factory.invitations.accept("editor", link.code or "")
+    await world.factory.invitations.accept("stranger", link.code or "")
+    world.clock.move(seconds=1)
+    newer = await world.link(role=Role.EDITOR)
+    await world.factory.invitations.accept("editor", newer.code or "")
+    assert (await world.roles())["editor"] is Role.EDITOR
+
+
+async def test_who_left_may_come_back_by_a_link(world: World) -> None:
+    link = await world.link(uses=5)
+    world.clock.move(seconds=1)
+    await world.factory.members.remove("editor", SLUG, "editor")
+    await world.factory.invitations.accept("editor", link.code or "")
+    assert (await world.roles())["editor"] is Role.VIEWER
