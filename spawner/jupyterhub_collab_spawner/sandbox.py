@@ -14,7 +14,7 @@ from jupyterhub.spawner import Spawner, SpawnException
 from jupyterhub.utils import url_path_join
 from traitlets import Enum, Float, Int, List, Unicode, default
 
-from . import cgroups, core, folders, host, launching, processes, singleuser, unsandboxed
+from . import cgroups, core, folders, host, launching, logs, processes, singleuser, unsandboxed
 from .builders import bubblewrap
 from .enforcement import Enforcement
 from .errors import (
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .singleuser import Place
 
 _LAUNCHER: Final = Path(__file__).with_name("launch.py")
+_TOLD_OF_LOG: Final = 4000  # bytes
 
 
 class CollabSandboxSpawner(PlannedSpawner, Spawner):
@@ -123,6 +124,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
     _process: subprocess.Popen[bytes] | None = None
     _control_groups: tuple[str, ...] = ()
     _taken_away = False
+    _halted = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -161,7 +163,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         SpawnException
             The plan is refused, this machine can't follow it, or the server ended before it answered.
         """
-        self._taken_away = False
+        self._taken_away = self._halted = False
         await self.strays().end(self.user.name, self.name)
         plan = await self.granted()
         try:
@@ -184,6 +186,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         RuntimeError
             It is still there after a kill.
         """
+        self._halted = True
         init = self.init
         if init is not None:
             if not now:
@@ -249,6 +252,8 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         try:
             async with launching.waiting(command, self.folder.listen(), self.log_path, sandboxed=sandboxed) as waiting:
                 self.init, self._process = waiting.init, waiting.process
+                if self._halted:  # before there was a process to stop
+                    raise self._died()
                 await self._confine(plan, waiting.init)
                 self._write_record(waiting.init)
                 await waiting.let_run(self._environment(plan, place))
@@ -365,7 +370,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
             return refusal(TakenAwayError())
         tail = ""
         with contextlib.suppress(OSError):
-            tail = self.log_path.read_bytes()[-4000:].decode(errors="replace")
+            tail = logs.end_of(self.log_path, _TOLD_OF_LOG).decode(errors="replace")
         self.log.error("%s ended while starting. The end of its log %s:\n%s", self._log_name, self.log_path, tail)
         return refusal(DiedAtStartError())
 
@@ -381,7 +386,4 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
 
     def _bound_log(self) -> None:
         with contextlib.suppress(OSError):
-            if self.log_path.stat().st_size > self.log_bytes:
-                kept = self.log_path.read_bytes()[-self.log_bytes :]
-                self.log_path.with_suffix(".old.log").write_bytes(kept)
-                os.truncate(self.log_path, 0)
+            logs.bound(self.log_path, self.log_bytes)
