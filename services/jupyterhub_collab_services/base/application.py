@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from typing import cast
+from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
 from jupyterhub.services.auth import HubOAuth
@@ -30,6 +30,8 @@ from .handlers import CollabHandler
 from .lifecycle import end_with_parent
 
 log = logging.getLogger(__name__)
+
+_BELIEVED_SECONDS: Final = 1  # 0 would mean for ever
 
 
 class HealthHandler(CollabHandler):
@@ -91,6 +93,10 @@ class Service(TraitsApplication):
         """Return the web application."""
         raise NotImplementedError
 
+    def hub_auth(self) -> HubOAuth:
+        """Return what asks the Hub who somebody is; its word is believed for a second, not for JupyterHub's 300."""
+        return HubOAuth.instance(parent=self, cache_max_age=_BELIEVED_SECONDS)
+
     def start(self) -> None:
         """Run until a signal ends it."""
         logging.basicConfig(
@@ -107,9 +113,7 @@ class Service(TraitsApplication):
     async def _run(self, settings: Settings) -> None:
         factory = Factory.open(settings)
         await upgrade(factory.database)
-        server = LimitedServer(
-            self.make_application(factory, HubOAuth.instance(parent=self)), max_body_size=DRAINED, xheaders=True
-        )
+        server = LimitedServer(self.make_application(factory, self.hub_auth()), max_body_size=DRAINED, xheaders=True)
         self._listen(server)
         ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
