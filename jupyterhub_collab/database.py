@@ -14,6 +14,7 @@ import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, event, make_url
@@ -24,6 +25,7 @@ from .errors import BusyError
 
 TRIES: Final = 5
 _WRITE: Final = "jupyterhub_collab_write"
+_MEMORY: Final = "jupyterhub_collab_memory"
 _SNAPSHOT: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected
 _RETRY_STATES: Final = frozenset({"40001", "40P01"})
@@ -39,6 +41,15 @@ class UsesDatabase(Protocol):
 
 
 S = TypeVar("S", bound=UsesDatabase)
+
+
+_one_state: ContextVar[tuple[Database | None, AsyncSession | None]] = ContextVar("one_state", default=(None, None))
+
+
+def memory(session: AsyncSession) -> dict[Any, Any]:
+    """Return a place for what was found out in a block of `Database.one_state`; outside of one nothing is kept."""
+    kept: dict[Any, Any] = session.info.get(_MEMORY, {})
+    return kept
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -94,8 +105,31 @@ class Database:
 
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run work in a session whose changes are thrown away."""
-        async with AsyncSession(self._reader, expire_on_commit=False, autoflush=False) as session:
+        database, shared = _one_state.get()
+        if shared is not None and database is self:
+            return await work(shared)
+        async with self._session() as session:
             return await work(session)
+
+    def _session(self) -> AsyncSession:
+        return AsyncSession(self._reader, expire_on_commit=False, autoflush=False)
+
+    @asynccontextmanager
+    async def one_state(self) -> AsyncIterator[None]:
+        """Let all reads in this block see one state, through one connection; who may do what is asked only once.
+
+        For pages, which put many answers together. It holds its connection, so nothing else is awaited in it.
+        """
+        if _one_state.get()[0] is self:
+            yield
+            return
+        async with self._session() as session:
+            session.info[_MEMORY] = {}
+            token = _one_state.set((self, session))
+            try:
+                yield
+            finally:
+                _one_state.reset(token)
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run work in one transaction and commit it; run it again as a whole where the database asks for that.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from jupyterhub_collab.database import memory
 from jupyterhub_collab.errors import (
     ArchivedError,
     LoginRequiredError,
@@ -81,6 +82,13 @@ class Authorizer:
         LoginRequiredError
             The account never logged in, so that the core does not know it.
         """
+        known = memory(session)
+        if ("actor", who) not in known:
+            known["actor", who] = await self._actor(session, who)
+        actor: Actor = known["actor", who]
+        return actor
+
+    async def _actor(self, session: AsyncSession, who: str) -> Actor:
         query = (
             select(PersonRow.kind, PersonGroupRow.group)
             .outerjoin(PersonGroupRow, PersonGroupRow.person == PersonRow.name)
@@ -149,6 +157,15 @@ class Authorizer:
         NotFoundError
             There is none, it is deleted, or they may not know of it.
         """
+        if lock:
+            return await self._look(session, who, slug, lock=True)
+        known = memory(session)
+        if ("access", who, slug) not in known:
+            known["access", who, slug] = await self._look(session, who, slug, lock=False)
+        access: Access = known["access", who, slug]
+        return access
+
+    async def _look(self, session: AsyncSession, who: str | None, slug: str, *, lock: bool) -> Access:
         query = select(ProjectRow).where(ProjectRow.slug == slug)
         row = await session.scalar(query.with_for_update() if lock else query)
         actor = await self.actor(session, who) if who is not None else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from tornado.routing import URLSpec
@@ -20,16 +21,29 @@ from .needs import Need, needs_of
 from .server_states import ServerState, combine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from jupyterhub_collab.access.service import Access
     from jupyterhub_collab.servers.models import ServerView
 
     from .servers import HubServers, RunningServer
 
-__all__ = ["ANYONE", "PERSON", "PageRoute", "ProjectForm", "ProjectPage", "ProjectsPage", "page_route", "table"]
+__all__ = [
+    "ANYONE",
+    "PERSON",
+    "PageRoute",
+    "ProjectForm",
+    "ProjectPage",
+    "ProjectsPage",
+    "in_one_state",
+    "page_route",
+    "table",
+]
 
 H = TypeVar("H", bound=type[PageHandler])
+Page = TypeVar("Page", bound=PageHandler)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PARAMETER: Final = "([^/]+)"
 
@@ -59,6 +73,19 @@ def page_route(path: str, **needs: Permission | SiteRight | str) -> Callable[[H]
         return handler
 
     return add
+
+
+def in_one_state(
+    method: Callable[Concatenate[Page, P], Awaitable[T]],
+) -> Callable[Concatenate[Page, P], Coroutine[Any, Any, T]]:
+    """Let all that a page reads in a method be of one moment; the method awaits nothing but the core."""
+
+    @functools.wraps(method)
+    async def wrapper(page: Page, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async with page.factory.database.one_state():
+            return await method(page, *args, **kwargs)
+
+    return wrapper
 
 
 class ProjectsPage(FormHandler):
@@ -99,6 +126,7 @@ class ProjectsPage(FormHandler):
             self._needs = await needs_of(self.factory, self.me(), await self.views())
         return self._needs
 
+    @in_one_state
     async def shell(self) -> dict[str, Any]:
         """Return the count of what needs the reader, and whether to show the operator's pages."""
         if self.who is None:
@@ -139,6 +167,7 @@ class ProjectPage(ProjectsPage):
         """Ask a visitor to log in for any project that they may not see, whether it exists or not."""
         return super().leads_to_login(problem) or (self.who is None and isinstance(problem, NotFoundError))
 
+    @in_one_state
     async def load(self, slug: str, permission: Permission = Permission.FIND) -> dict[str, Any]:
         """Return what head and tabs show.
 

@@ -8,7 +8,7 @@ from jupyterhub_collab.access.models import Permission
 from jupyterhub_collab.errors import CollabError, InvalidInputError
 from jupyterhub_collab.volumes.models import Mode
 
-from .page_base import ProjectForm, ProjectPage, page_route
+from .page_base import ProjectForm, ProjectPage, in_one_state, page_route
 
 if TYPE_CHECKING:
     from jupyterhub_collab.settings import DataVolume
@@ -45,6 +45,7 @@ class DataForm(ProjectForm):
 class Data(DataForm):
     """The list."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show what is attached."""
         await self.page("projects/data.html", **await data_context(self, slug))

@@ -10,7 +10,7 @@ from jupyterhub_collab.access.models import SiteRight
 from jupyterhub_collab.projects.service import DirectorySearch
 from jupyterhub_collab_services.base.handlers import invalid_input
 
-from .page_base import ANYONE, ProjectsPage, page_route
+from .page_base import ANYONE, ProjectsPage, in_one_state, page_route
 
 _MINE = {"member": True, "other": False}
 
@@ -19,6 +19,7 @@ _MINE = {"member": True, "other": False}
 class Directory(ProjectsPage):
     """The directory: is there one for me, may I ask."""
 
+    @in_one_state
     async def get(self) -> None:
         """Show what the search finds."""
         context = await self._context()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub_collab.errors import CollabError, InvitationUsedError, NotFoundError
 from jupyterhub_collab_services.base.page import row_number
 
-from .page_base import ANYONE, PERSON, ProjectsPage, page_route
+from .page_base import ANYONE, PERSON, ProjectsPage, in_one_state, page_route
 
 if TYPE_CHECKING:
     from jupyterhub_collab.projects.invitation_service import Offer
@@ -52,6 +52,7 @@ class Letter(ProjectsPage):
 class JoinByLink(Letter):
     """The invitation that a link carries."""
 
+    @in_one_state
     async def get(self, code: str) -> None:
         """Show the letter. The authenticator finds a visitor's code in the cookie and lets its holder sign up."""
         self.key = code
@@ -114,6 +115,7 @@ class _ById(Letter):
 class Invitation(_ById):
     """An invitation to me by name."""
 
+    @in_one_state
     async def get(self, number: str) -> None:
         """Show the letter."""
         self.me()

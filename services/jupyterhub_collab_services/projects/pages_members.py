@@ -12,7 +12,7 @@ from jupyterhub_collab.projects.invitation_service import NewLink
 from jupyterhub_collab.projects.models import Invitation, Member
 
 from .fresh_codes import FreshCodes
-from .page_base import ProjectForm, ProjectPage, page_route
+from .page_base import ProjectForm, ProjectPage, in_one_state, page_route
 
 if TYPE_CHECKING:
     from jupyterhub_collab.people.models import FoundGroup, FoundPerson
@@ -101,6 +101,7 @@ class MembersPage(ProjectForm):
 class Members(MembersPage):
     """The list."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show the members."""
         context = await members_context(self, slug)
@@ -115,6 +116,7 @@ class Members(MembersPage):
 class MembersTable(MembersPage):
     """The table alone: it renews itself while a server is being stopped."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show the table."""
         await self.load(slug, Permission.READ_MEMBERS)
@@ -125,6 +127,7 @@ class MembersTable(MembersPage):
 class Leaving(ProjectPage):
     """Who is out, but whose server has not been seen to end."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show them alone: the part renews itself."""
         leaving = await self.factory.members.leaving(self.who, slug)
@@ -135,6 +138,7 @@ class Leaving(ProjectPage):
 class Suggest(ProjectPage):
     """Persons and groups whose name begins so, while it is typed."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show what is found; who is in already is shown and can't be chosen."""
         await self.load(slug, Permission.MANAGE_MEMBERS)

@@ -9,12 +9,14 @@ from jupyterhub_collab.names import suggest_slug
 from jupyterhub_collab.projects.service import NewProject
 from jupyterhub_collab.projects.words import words_of
 
-from .page_base import ANYONE, PERSON, ProjectsPage, page_route
+from .page_base import ANYONE, PERSON, ProjectsPage, in_one_state, page_route
 from .server_states import combine
 
 if TYPE_CHECKING:
     from jupyterhub_collab.errors import CollabError
     from jupyterhub_collab.projects.models import ProjectSummary
+
+    from .server_states import ServerState
 
 
 def _matches(project: ProjectSummary, search: str) -> bool:
@@ -28,7 +30,8 @@ class MyProjects(ProjectsPage):
 
     async def get(self) -> None:
         """Show my projects, or how to begin."""
-        context = await self._context()
+        servers = await self.server_states()
+        context = await self._context(servers)
         if self.wants_part:
             self.part("projects/mine_update.html", **context)
         elif context["total"] or context["archived_total"]:
@@ -36,7 +39,8 @@ class MyProjects(ProjectsPage):
         else:
             await self.page("projects/empty.html", **context)
 
-    async def _context(self) -> dict[str, Any]:
+    @in_one_state
+    async def _context(self, servers: dict[str, ServerState]) -> dict[str, Any]:
         who, archived = self.me(), self.get_query_argument("archived", "") == "1"
         search, sort = self.get_query_argument("q", ""), self.get_query_argument("sort", "active")
         mine = await self.factory.projects.mine(who)
@@ -44,7 +48,6 @@ class MyProjects(ProjectsPage):
         shown = [p for p in (gone if archived else mine) if _matches(p, search)]
         if sort == "title":
             shown.sort(key=lambda p: p.title.casefold())
-        servers = await self.server_states()
         return {
             "projects": shown,
             "total": len(mine),
@@ -67,6 +70,7 @@ class MyProjects(ProjectsPage):
 class NeedsYou(ProjectsPage):
     """The panel of what waits for me, alone: it renews itself."""
 
+    @in_one_state
     async def get(self) -> None:
         """Show the panel."""
         mine = await self.factory.projects.mine(self.me())
@@ -78,6 +82,7 @@ class NeedsYou(ProjectsPage):
 class NeedsYouCount(ProjectsPage):
     """The count beside Projects on the Hub's own pages: a script, so that the browser sends this service's cookie."""
 
+    @in_one_state
     async def get(self) -> None:
         """Write the script; it does nothing for whoever has not been here yet."""
         count = len(await self.needs()) if self.who else 0
@@ -103,6 +108,7 @@ class LogIn(ProjectsPage):
 class NewProjectPage(ProjectsPage):
     """A title is enough to begin."""
 
+    @in_one_state
     async def get(self) -> None:
         """Show the form."""
         self.me()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Protocol
 from jupyterhub_collab.access.models import SiteRight
 from jupyterhub_collab_services.base.page import ISOLATION, row_number
 
-from .page_base import ProjectsPage, page_route
+from .page_base import ProjectsPage, in_one_state, page_route
 from .pages_project import told
 
 CHECKS: Final = "jupyterhub_collab.checks"
@@ -66,6 +66,7 @@ class AllProjects(OperatorPage):
 
     tab = "projects"
 
+    @in_one_state
     async def get(self) -> None:
         """Show them by short name."""
         query = self.query()
@@ -86,6 +87,7 @@ class DeletedProjects(OperatorPage):
 
     tab = "deleted"
 
+    @in_one_state
     async def get(self) -> None:
         """Show them."""
         query = self.query()
@@ -100,6 +102,7 @@ class Persons(OperatorPage):
 
     tab = "persons"
 
+    @in_one_state
     async def get(self) -> None:
         """Show them by name."""
         query = self.query()
@@ -126,6 +129,7 @@ class Audit(OperatorPage):
 
     tab = "audit"
 
+    @in_one_state
     async def get(self) -> None:
         """Show the events that match."""
         names = ("project", "actor", "action", "target")

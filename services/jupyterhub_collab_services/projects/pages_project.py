@@ -9,7 +9,7 @@ from jupyterhub_collab.errors import ChangedMeanwhileError, CollabError, Invalid
 from jupyterhub_collab.projects.service import ProjectChanges
 from jupyterhub_collab_services.base.page import row_number
 
-from .page_base import ProjectForm, ProjectPage, ProjectsPage, page_route
+from .page_base import ProjectForm, ProjectPage, ProjectsPage, in_one_state, page_route
 from .pages_server import server_context
 from .readme import readme_html
 from .sentences import sentence
@@ -34,6 +34,14 @@ async def my_request(page: ProjectsPage, slug: str) -> JoinRequest | None:
 
 async def overview(page: ProjectPage, slug: str) -> dict[str, Any]:
     """Return what the overview shows to whoever looks."""
+    context = await _core_of_overview(page, slug)
+    if context["is_there"] and context["may"]["run_server"]:
+        context |= await server_context(page, slug)
+    return context
+
+
+@in_one_state
+async def _core_of_overview(page: ProjectPage, slug: str) -> dict[str, Any]:
     context = await page.load(slug)
     project, may = context["project"], context["may"]
     opens = may["run_server"] and context["is_active"]
@@ -44,14 +52,12 @@ async def overview(page: ProjectPage, slug: str) -> dict[str, Any]:
         "server": None,
         "values": {"message": ""},
     }
-    if not context["is_there"] or not may["read_members"]:
-        return context
-    first = await page.factory.members.page(page.who, slug)
-    leads = await page.factory.members.leads(page.who, slug)
-    events = await page.factory.audit.of_project(page.who, slug, limit=_RECENT)
-    context |= {"people": first.items[:6], "leads": leads, "events": told(page, events.items)}
-    if may["run_server"]:
-        context |= await server_context(page, slug)
+    if context["is_there"] and may["read_members"]:
+        first = await page.factory.members.page(page.who, slug)
+        leads = await page.factory.members.leads(page.who, slug)
+        events = await page.factory.audit.of_project(page.who, slug, limit=_RECENT)
+        context |= {"people": first.items[:6], "leads": leads, "events": told(page, events.items)}
+    if context["is_there"] and may["run_server"]:
         context["pinned"] = slug in await page.factory.projects.pins(page.me())
     return context
 
@@ -69,6 +75,7 @@ class Overview(ProjectPage):
 class Readme(ProjectPage):
     """The README in its own words."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show the form."""
         context = await self.load(slug, Permission.CHANGE_README)
@@ -113,6 +120,7 @@ class Activity(ProjectPage):
 
     tab = "activity"
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show the events, newest first."""
         before = self.get_query_argument("before", "")

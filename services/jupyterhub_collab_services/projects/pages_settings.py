@@ -8,7 +8,7 @@ from jupyterhub_collab.access.models import Permission
 from jupyterhub_collab.errors import ChangedMeanwhileError, CollabError, InvalidInputError
 from jupyterhub_collab.projects.service import ProjectChanges
 
-from .page_base import ProjectForm, page_route
+from .page_base import ProjectForm, in_one_state, page_route
 from .pages_data import attachable
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def _one(entries: dict[str, Any], name: str) -> dict[str, Any]:
 class Settings(SettingsPage):
     """The page."""
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Show it."""
         await self.page("projects/settings.html", **await self.context(slug))
@@ -132,6 +133,7 @@ class Delete(SettingsPage):
 
     section = "end"
 
+    @in_one_state
     async def get(self, slug: str) -> None:
         """Ask."""
         await self.page("projects/delete.html", **await self.context(slug))
