@@ -173,12 +173,12 @@ def _withdraw(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("row", name=re.compile("outsider"))).to_have_count(0)
     page.wait_for_load_state()
-    reach(page, r"^VI\s+viewer$", "Shift+Tab")
+    reach(page, r"^VI\s+viewer\b", "Shift+Tab")
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="My servers")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("link", name="My servers")).to_be_hidden()
-    assert re.search("viewer", str(page.evaluate(NAME)))
+    assert re.match(r"VI\s+viewer\b", str(page.evaluate(NAME)))
 
 
 def test_the_main_flows_work_without_scripts(browser: Browser, stage: Stage) -> None:
