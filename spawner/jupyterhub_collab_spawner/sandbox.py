@@ -131,6 +131,10 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
         with contextlib.suppress(RuntimeError):  # no loop runs: a tool only wants a spawner's configuration
             Housekeeping.begin(asyncio.get_running_loop(), self.storage, self.housekeeping_interval)
 
+    @default("poll_interval")
+    def _soon(self) -> int:
+        return 5  # a look at /proc costs nothing, and a page should not show for long what has ended
+
     @default("env_keep")
     def _only_language(self) -> list[str]:
         return ["LANG", "LC_ALL"]
