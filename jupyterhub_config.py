@@ -40,8 +40,8 @@ c.JupyterHub.db_url = f"sqlite:///{state / 'hub.sqlite'}"
 subprocess.run([sys.executable, "-m", "jupyterhub_collab.cli", "db", "upgrade"], check=True)
 c.JupyterHub.cookie_secret_file = str(state / "cookie-secret")
 
-# Who logs in. Here people sign up, and the operators that the settings name approve them at /hub/authorize; an operator
-# needs no approval and should sign up first. Whoever holds an invitation link to a project needs none either.
+# Who logs in. Here people sign up, and the operators that the settings name approve them at /hub/authorize; the first
+# operator needs no approval and should sign up first. Whoever holds an invitation link to a project needs none either.
 # collab-oidc takes accounts and groups from an identity provider; any other authenticator works with our mixin.
 operators = sorted(settings.rights.operator.names)
 c.JupyterHub.authenticator_class = "collab-native"

@@ -49,7 +49,8 @@ class SignUpHandler(TheirSignUpHandler):
         HTTPError
             The core's database is away.
         """
-        self._invited = self.authenticator.allow_invited and await self.authenticator.is_invited(self)
+        name = self.authenticator.normalize_username(self.get_body_argument("username", strip=False))
+        self._invited = await self.authenticator.admits_invited(self, name)
         await super().post()
 
     def get_result_message(self, user: UserInfo | None, *args: Any, **kwargs: Any) -> tuple[str, str]:
@@ -198,6 +199,40 @@ class CollabNativeAuthenticator(StaticGroupsMixin, NativeAuthenticator):
             environment = app.tornado_settings[name]
             environment.loader = ChoiceLoader([environment.loader, FileSystemLoader([_TEMPLATES])])
         return [(path, _HANDLERS.get(path, theirs)) for path, theirs in super().get_handlers(app)]
+
+    async def admits_invited(self, handler: Any, name: str) -> bool:
+        """Tell whether an account needs no approval because its maker holds an invitation link.
+
+        Not where the configuration or the core already means somebody by its name.
+
+        Raises
+        ------
+        HTTPError
+            The core's database is away.
+        """
+        if not self.allow_invited or name in self._names_that_mean_somebody() or await self.has_been_here(name):
+            return False
+        return await self.is_invited(handler)
+
+    def get_authed_users(self) -> set[str]:
+        """Return whose accounts need no approval: of those with rights over others only the first.
+
+        The first has to come in somehow. Later ones can be approved, and their names could be anybody's until then.
+        """
+        names: set[str] = super().get_authed_users()
+        powerful = self.factory.settings.rights.operator.names | self.admin_users
+        approved = {account.username for account in UserInfo.all_users(self.db) if account.is_authorized}
+        return names - (powerful - approved) if powerful & approved else names
+
+    def _names_that_mean_somebody(self) -> frozenset[str]:
+        settings = self.factory.settings
+        rights = settings.rights
+        entries = (*settings.data.values(), *settings.environments.values(), *settings.resource_classes.values())
+        return frozenset(self.admin_users).union(
+            *self.static_groups.values(),
+            *(holders.names for holders in (rights.operator, rights.organiser, rights.moderator)),
+            *(entry.allowed.names for entry in entries),
+        )
 
     def validate_username(self, username: str) -> bool:
         """Tell whether an account can have this name."""

@@ -101,6 +101,25 @@ async def test_native_sign_up_with_approval_and_by_invitation(factory: Factory, 
     assert "Traceback" not in log
 
 
+async def test_native_gives_no_name_with_rights_to_whoever_takes_it(
+    factory: Factory, tmp_path: Path, link: str
+) -> None:
+    await factory.people.sign_in("known", groups=None)
+    async with running_hub(tmp_path, NATIVE.replace('{"operator"}', '{"operator", "second", "third"}')) as hub:
+        for name, status in (("operator", 302), ("second", 403)):
+            browser = hub.browser()
+            await sign_up(browser, name)
+            assert (await browser.log_in(name, PASSWORD)).status == status
+        for name in ("third", "ada", "known", "Third "):
+            holder = hub.browser()
+            holder.hold_link(link)
+            assert "Your account is ready" not in (await sign_up(holder, name)).text
+            assert (await holder.log_in(name, PASSWORD)).status != 302
+        holder = hub.browser()
+        holder.hold_link(link)
+        assert "Your account is ready" in (await sign_up(holder, "carol")).text
+
+
 async def test_native_closes_an_account_that_is_tried_too_often(factory: Factory, tmp_path: Path) -> None:
     assert factory.database.is_sqlite
     async with running_hub(tmp_path, NATIVE) as hub:
