@@ -45,6 +45,13 @@ def _query_parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, A
     ]
 
 
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    if route.method != "PATCH":
+        return []
+    what = "The ETag of the version that is changed, or * for any."
+    return [{"name": "If-Match", "in": "header", "required": True, "description": what, "schema": {"type": "string"}}]
+
+
 def _content(kind: str, name: str) -> dict[str, Any]:
     return {kind: {"schema": {"$ref": _REF.format(model=name)}}}
 
@@ -58,7 +65,7 @@ def _operation(route: Route, names: dict[Any, str], schemas: dict[str, Any]) -> 
         "operationId": _operation_id(route),
         "summary": route.summary,
         "description": f"Needs: {route.needs}.",
-        "parameters": _path_parameters(route) + _query_parameters(route, schemas),
+        "parameters": _path_parameters(route) + _query_parameters(route, schemas) + _header_parameters(route),
         "responses": {str(int(route.status)): answer, "4XX": problem, "503": problem},
     }
     if route.body is not None:
