@@ -1,6 +1,6 @@
 """A group at work, as people see it: each test takes up where the one before it ended.
 
-Where ``TUTORIAL_PICTURES`` names a folder, it gets the pictures of the tutorial.
+Where ``MANUAL_PICTURES`` names a folder, it gets the pictures of the manual.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def test_1_the_lead_makes_a_project(windows: Windows) -> None:
     expect(lead.get_by_label("Short name")).to_have_value(SLUG)
     lead.get_by_label("Description").fill("Trend and season at Mauna Loa")
     lead.get_by_role("radio", name="Internal").check()
-    picture(lead, "01-new-project")
+    picture(lead, "tutorial/01-new-project")
     lead.get_by_role("button", name="Make project").click()
     expect(lead.get_by_role("heading", level=1)).to_have_text("Atmospheric CO2")
     lead.get_by_role("link", name="Edit README.md").click()
@@ -84,7 +84,7 @@ def test_1_the_lead_makes_a_project(windows: Windows) -> None:
     expect(lead.locator("#preview li")).to_have_count(2)
     lead.get_by_role("button", name="Save README").click()
     expect(lead.locator(".prose strong")).to_have_text("noaa-co2")
-    picture(lead, "02-project-with-readme")
+    picture(lead, "tutorial/02-project-with-readme")
 
 
 def test_2_the_lead_invites_by_name_and_by_link(windows: Windows, cards: dict[str, str]) -> None:
@@ -106,7 +106,7 @@ def test_2_the_lead_invites_by_name_and_by_link(windows: Windows, cards: dict[st
     cards["link"] = link.get_attribute("href") or ""
     assert "/services/projects/join/" in cards["link"]
     link.scroll_into_view_if_needed()
-    picture(lead, "03-invitations")
+    picture(lead, "tutorial/03-invitations")
     lead.reload()
     expect(link).to_have_count(0)
 
@@ -118,14 +118,14 @@ def test_3_the_lead_attaches_data(windows: Windows) -> None:
     lead.get_by_role("button", name="Attach").click()
     row = lead.get_by_role("listitem").filter(has_text="/data/noaa-co2")
     expect(row).to_contain_text("reads")
-    picture(lead, "04-data-attached")
+    picture(lead, "tutorial/04-data-attached")
 
 
 def test_4_the_editor_accepts_and_works(site: Site, windows: Windows) -> None:
     editor = windows["editor"]
     needs = editor.get_by_role("region", name="Needs you")
     expect(needs).to_contain_text("lead invites you to Atmospheric CO2 as editor")
-    picture(editor, "05-needs-you")
+    picture(editor, "tutorial/05-needs-you")
     needs.get_by_role("link", name="See invitation").click()
     editor.get_by_role("button", name="Join project").click()
     expect(editor.get_by_role("heading", level=1)).to_have_text("Atmospheric CO2")
@@ -141,7 +141,7 @@ def test_4_the_editor_accepts_and_works(site: Site, windows: Windows) -> None:
     notebook = nbformat.read(saved, as_version=4)  # type: ignore[no-untyped-call]
     assert re.search(r"weeks +2225\.", str(notebook))
     editor.locator(".jp-OutputArea-output img").scroll_into_view_if_needed()
-    picture(editor, "06-notebook")
+    picture(editor, "tutorial/06-notebook")
 
 
 def test_5_the_viewer_reads_and_cannot_save(
@@ -162,7 +162,7 @@ def test_5_the_viewer_reads_and_cannot_save(
     lab.open_notebook(viewer, "trend.ipynb")
     lab.run_all(viewer)
     expect(lab.unfold(viewer, "File", "Save Notebook")).to_be_disabled()
-    picture(viewer, "07-viewer-cannot-save")
+    picture(viewer, "tutorial/07-viewer-cannot-save")
     viewer.keyboard.press("Escape")
     forced = {"type": "file", "format": "text", "content": "mine"}
     assert asked_by(viewer, f"/user/viewer/api/contents/{FOLDER}/trend.ipynb", forced) >= 400
@@ -183,7 +183,7 @@ def test_6_the_outsider_asks_and_the_lead_approves(windows: Windows) -> None:
     lead.goto("/services/projects/")
     needs = lead.get_by_role("region", name="Needs you")
     expect(needs).to_contain_text("outsider asks to join Atmospheric CO2")
-    picture(lead, "08-join-request")
+    picture(lead, "tutorial/08-join-request")
     needs.get_by_role("button", name="Approve as viewer").click()
     expect(needs).to_be_hidden()
     outsider.reload()
@@ -194,19 +194,29 @@ def test_7_removal_ends_the_open_server(site: Site, windows: Windows) -> None:
     lead, editor = windows["lead"], windows["editor"]
     address = f"/user/editor/{SLUG}/api/contents/{FOLDER}/trend.ipynb"
     assert asked_by(editor, address) == 200
+    show_project(editor)
     tab(lead, "Members")
     row = lead.get_by_role("row", name=re.compile("^editor"))
     expect(row).to_contain_text("Running")
     row.get_by_role("button", name="Remove editor").click()
     sure(lead, "Remove editor")
     expect(lead.locator("#toasts")).to_contain_text("editor is removed")
-    picture(lead, "09-removed")
+    picture(lead, "tutorial/09-removed")
     site.wait_until(lambda: asked_by(editor, address) != 200, 5)
     expect(row).to_have_count(0)
     expect(lead.locator("#leaving .banner")).to_have_count(0)
     editor.goto(f"/services/projects/p/{SLUG}")
     expect(editor.get_by_role("button", name="Open Atmospheric CO2")).to_have_count(0)
     expect(editor.get_by_role("heading", name="Ask to join")).to_be_visible()
+
+
+def show_project(page: Page) -> None:
+    """Take the picture of the project page, in a tab beside JupyterLab."""
+    beside = page.context.new_page()
+    beside.goto(f"/services/projects/p/{SLUG}")
+    expect(beside.get_by_role("region", name="My server")).to_contain_text("Running")
+    picture(beside, "project")
+    beside.close()
 
 
 def asked_by(page: Page, address: str, put: dict[str, str] | None = None) -> int:
@@ -264,7 +274,7 @@ def test_8_the_project_is_deleted_and_that_is_undone(site: Site, windows: Window
     lead.get_by_role("button", name="Delete project").click()
     undo = lead.locator("#toasts").get_by_role("button", name="Undo")
     expect(undo).to_be_visible()
-    picture(lead, "10-deleted")
+    picture(lead, "tutorial/10-deleted")
     undo.click()
     lead.goto(f"/services/projects/p/{SLUG}")
     expect(lead.locator(".prose")).to_contain_text("a seasonal cycle")

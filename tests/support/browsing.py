@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.demo import PASSWORD, Site
 
-PICTURES: Final = "TUTORIAL_PICTURES"
-"""Names the folder into which the main job puts the tutorial's pictures; without it none are kept."""
+PICTURES: Final = "MANUAL_PICTURES"
+"""Names the folder into which the main job puts the pictures of the manual; without it none are kept."""
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _COLOURS: Final = 192
 _PATIENCE: Final = 20_000
@@ -58,10 +58,11 @@ def logged_in(browser: Browser, site: Site, name: str, **options: Any) -> Page:
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a picture of the window for the tutorial, where one is wanted."""
+    """Keep a picture of the window for the manual, where one is wanted."""
     folder = os.environ.get(PICTURES)
     if folder:
         path = Path(folder) / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=path, animations="disabled", caret="hide")
         with Image.open(path) as image:
             image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
