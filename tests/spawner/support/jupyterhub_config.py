@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub_collab.factory import shared_factory
-from jupyterhub_collab_spawner.addresses import hub_url, proxy_api_url
+from jupyterhub_collab_spawner.addresses import hub_url, proxy_api_url, proxy_command
 
 c = get_config()  # type: ignore[name-defined]  # noqa: F821 - the Hub gives it
 state = Path(os.environ["STATE"])
@@ -28,6 +28,7 @@ c.JupyterHub.db_url = f"sqlite:///{state}/hub.sqlite"
 c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
 c.JupyterHub.spawner_class = "collab-sandbox"
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 30}
+c.ConfigurableHTTPProxy.command = proxy_command()
 c.ConfigurableHTTPProxy.api_url = proxy_api_url()
 c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
 c.JupyterHub.authenticator_class = "dummy"
