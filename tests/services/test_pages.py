@@ -287,6 +287,13 @@ async def test_odd_addresses_are_not_found(be: As, path: str) -> None:
     assert "<html" in answer.text
 
 
+@pytest.mark.parametrize("made", ["x", "-1", "9" * 19, "9" * 5000])
+async def test_a_number_that_no_invitation_has_shows_no_code(be: As, made: str) -> None:
+    answer = await be("lead").get(f"p/{SLUG}/members?made={made}")
+    assert answer.status == 200
+    assert "data-copy" not in answer.text
+
+
 # Forms ------------------------------------------------------------------------------------------------------------
 
 

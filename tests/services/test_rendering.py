@@ -165,6 +165,15 @@ def show(text: str) -> str:
     return str(readme_html(text, "/p/x", opens_files=True))
 
 
+def test_a_readme_is_rendered_once_for_all_its_readers_but_not_for_outsiders() -> None:
+    text = "[notes](notes.ipynb)"
+    member, outsider = (readme_html(text, "/p/x", opens_files=opens) for opens in (True, False))
+    assert readme_html(text, "/p/x", opens_files=True) is member
+    assert "href" in member
+    assert "href" not in outsider
+    assert "/p/y/" in readme_html(text, "/p/y", opens_files=True)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -10,6 +10,7 @@ from jupyterhub_collab.errors import CollabError, InvalidInputError, UnknownPers
 from jupyterhub_collab.people.service import SEARCH_LETTERS
 from jupyterhub_collab.projects.invitation_service import NewLink
 from jupyterhub_collab.projects.models import Invitation, Member
+from jupyterhub_collab_services.base.page import row_number
 
 from .fresh_codes import FreshCodes
 from .page_base import ProjectForm, ProjectPage, in_one_state, page_route
@@ -105,10 +106,10 @@ class Members(MembersPage):
     async def get(self, slug: str) -> None:
         """Show the members."""
         context = await members_context(self, slug)
-        made = self.get_query_argument("made", "")
-        if made.isascii() and made.isdigit() and self.who:
-            code = FRESH.take(self.who, int(made))
-            context["fresh"] = {int(made): (code, join_address(self, code))} if code else {}
+        made = row_number(self.get_query_argument("made", ""))
+        if made is not None and self.who:
+            code = FRESH.take(self.who, made)
+            context["fresh"] = {made: (code, join_address(self, code))} if code else {}
         await self.page("projects/members.html", **context)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
 from jupyterhub_collab_services.base import markdown
@@ -10,7 +11,11 @@ from jupyterhub_collab_services.base import markdown
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+# A README made for it takes more than a second to render, for each of its readers
+_KEPT: Final = 64
 
+
+@functools.lru_cache(maxsize=_KEPT)
 def readme_html(text: str, url: str, *, opens_files: bool) -> Markup:
     """Return a README; only who may open files gets links to them."""
 
