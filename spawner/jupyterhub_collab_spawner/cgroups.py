@@ -1,4 +1,4 @@
-"""Memory and CPU limits by control groups, where the machine lets us make them.
+"""Limits of memory, CPU and processes by control groups, where the machine lets us make them.
 
 Both generations are known: version 1 with a folder for each controller, and version 2 with one for all. The groups are
 made below the Hub's own group, or beside it where version 2 forbids processes in a group that has groups
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from jupyterhub_collab.settings import ResourceClass
 
 log = logging.getLogger(__name__)
-CONTROLLERS: Final = ("memory", "cpu")
+CONTROLLERS: Final = ("memory", "cpu", "pids")
+# Of processes and threads: more than any honest server has, and a fraction of what the machine can number
+_MOST_PROCESSES: Final = 4096
 _PERIOD: Final = 100_000  # microseconds, the kernel's default
 _TRIES: Final = 100
 
@@ -70,10 +72,12 @@ def limits(slot: Slot, resources: ResourceClass) -> list[tuple[str, str]]:
     one = {
         "memory": [("memory.limit_in_bytes", str(memory)), ("memory.memsw.limit_in_bytes", str(memory))],
         "cpu": [("cpu.cfs_period_us", str(_PERIOD)), ("cpu.cfs_quota_us", str(quota))],
+        "pids": [("pids.max", str(_MOST_PROCESSES))],
     }
     two = {
         "memory": [("memory.max", str(memory)), ("memory.swap.max", "0")],
         "cpu": [("cpu.max", f"{quota} {_PERIOD}")],
+        "pids": [("pids.max", str(_MOST_PROCESSES))],
     }
     table = one if slot.version == 1 else two
     return [pair for controller in CONTROLLERS if controller in slot.controllers for pair in table[controller]]

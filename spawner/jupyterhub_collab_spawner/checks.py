@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .builders.bubblewrap import Account
 
 _SECONDS: Final = 10
+_SAID: Final = {"pids": "process"}
 _OLDEST_NODE: Final = 20
 _SANDBOX: Final = (
     *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--disable-userns"),
@@ -81,6 +82,11 @@ def cpu_limit() -> Check:
     return _limit("cpu")
 
 
+def process_limit() -> Check:
+    """Check whether the number of processes of a server is limited."""
+    return _limit("pids")
+
+
 def proxy() -> Check:
     """Check that the proxy of JupyterHub can run."""
     if shutil.which("configurable-http-proxy") is None:
@@ -95,7 +101,7 @@ def proxy() -> Check:
 
 def all_checks(account: str = "", isolation: str = "sandbox") -> list[Check]:
     """Return all checks of this package."""
-    return [sandbox(account, isolation), memory_limit(), cpu_limit(), proxy()]
+    return [sandbox(account, isolation), memory_limit(), cpu_limit(), process_limit(), proxy()]
 
 
 def _try_sandbox(account: Account | None) -> None:
@@ -125,7 +131,7 @@ def _cause() -> str:
 
 
 def _limit(controller: str) -> Check:
-    name = f"{controller} limit"
+    name = f"{_SAID.get(controller, controller)} limit"
     found = cgroups.find(f"jupyterhub-collab-check-{os.getpid()}")
     try:
         if controller in found.enforced:

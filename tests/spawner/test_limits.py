@@ -49,6 +49,8 @@ def test_a_server_gets_no_more_than_its_class(make_site: MakeSite) -> None:
     assert site.run("ada", "", ALLOCATE.format(megabytes=100)).strip() == "True"
     within = site.run("ada", "", ALLOCATE.format(megabytes=1024)).strip() == "True"
     assert within != limited["memory"]
+    numbered = [Path(group, "pids.max") for group in groups if Path(group, "pids.max").exists()]
+    assert {path.read_text("ascii").strip() for path in numbered} == ({"4096"} if checks.process_limit().ok else set())
     if limited["cpu"]:
         assert float(site.run("ada", "", BURN)) < 2 * 1.3
     assert site.running("ada")[""]["ready"]
@@ -63,16 +65,18 @@ def machine(tmp_path: Path, mounts: str, own: str) -> cgroups.ControlGroups:
 
 
 def test_version_one_has_a_folder_for_each_controller(tmp_path: Path) -> None:
-    for folder in ("memory/hub", "cpu/hub"):
+    for folder in ("memory/hub", "cpu/hub", "pids/hub"):
         (tmp_path / folder).mkdir(parents=True)
     mounts = (
         "1 0 0:1 / {root}/memory rw - cgroup cgroup rw,memory\n2 0 0:2 / {root}/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+        "3 0 0:3 / {root}/pids rw - cgroup cgroup rw,pids\n"
     )
-    found = machine(tmp_path, mounts, "4:memory:/hub\n3:cpu,cpuacct:/hub\n0::/\n")
-    assert found.enforced == {"memory", "cpu"}
+    found = machine(tmp_path, mounts, "5:pids:/hub\n4:memory:/hub\n3:cpu,cpuacct:/hub\n0::/\n")
+    assert found.enforced == {"memory", "cpu", "pids"}
     found.make("s-1", ResourceClass(cpu=0.5, memory="1GiB"))
     assert (tmp_path / "memory/hub/ours/s-1/memory.limit_in_bytes").read_text("ascii") == str(1 << 30)
     assert (tmp_path / "cpu/hub/ours/s-1/cpu.cfs_quota_us").read_text("ascii") == "50000"
+    assert (tmp_path / "pids/hub/ours/s-1/pids.max").read_text("ascii") == "4096"
 
 
 @pytest.mark.parametrize("passes_on", ["system.slice/hub.service", "system.slice"])
@@ -93,11 +97,12 @@ def test_version_two_takes_the_nearest_folder_that_may_pass_controllers_on(
     monkeypatch.setattr(cgroups, "_write", kernel)
     found = machine(tmp_path, "1 0 0:1 / {root} rw - cgroup2 cgroup2 rw\n", "0::/system.slice/hub.service\n")
     assert [(slot.version, slot.path, slot.controllers) for slot in found.slots] == [
-        (2, parent / "ours", frozenset({"memory", "cpu"}))
+        (2, parent / "ours", frozenset({"memory", "cpu", "pids"}))
     ]
     found.make("s-1", ResourceClass(cpu=2, memory="1GiB"))
     assert (parent / "ours/s-1/cpu.max").read_text("ascii") == "200000 100000"
     assert (parent / "ours/s-1/memory.max").read_text("ascii") == str(1 << 30)
+    assert (parent / "ours/s-1/pids.max").read_text("ascii") == "4096"
 
 
 def test_a_machine_without_control_groups_enforces_nothing(tmp_path: Path) -> None:
