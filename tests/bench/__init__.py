@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.bench [figure]` prints one JSON line a figure."""
