@@ -33,6 +33,9 @@ prepare(StateFolder(sys.argv[1]).prepare(), sys.argv[2])
 """
 # How browsers mark that someone opens a page; without it a cookie alone is not believed
 NAVIGATION: Final = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "same-origin"}
+# A connection for each request: whatever stood behind the last one may have been killed. One client, since making one
+# reads all certificates of the machine.
+_CLIENT: Final = httpx.Client(timeout=90, limits=httpx.Limits(max_keepalive_connections=0))
 _XSRF: Final = re.compile(r'name="_xsrf" value="([^"]+)"')
 
 
@@ -83,7 +86,7 @@ class Person:
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask for any address of the site, with the token."""
         headers = {"Authorization": f"token {self.token}"} | options.pop("headers", {})
-        return httpx.request(method, f"{self.site.address}{path}", headers=headers, timeout=90, **options)
+        return _CLIENT.request(method, f"{self.site.address}{path}", headers=headers, **options)
 
     def start(self, server: str = "") -> None:
         """Start one's server and wait until it is ready."""
@@ -188,7 +191,7 @@ class Site:
         self.assert_runs()
         with contextlib.suppress(httpx.HTTPError):
             pages = ("/hub/login", "/services/projects/healthz")
-            return all(httpx.get(self.address + page).status_code == 200 for page in pages)
+            return all(_CLIENT.get(self.address + page).status_code == 200 for page in pages)
         return False
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
