@@ -23,23 +23,29 @@ while True:
     os.write(file, f"{time.monotonic():.6f}\\n".encode())
     time.sleep(0.001)
 """
-_WRITER: Final = f"import subprocess, sys; writer = subprocess.Popen([sys.executable, '-c', {_LOOP!r}])"
+_PROCESS: Final = f"import subprocess, sys; writer = subprocess.Popen([sys.executable, '-c', {_LOOP!r}])"
+# A stock Hub's stop leaves such a process running for ever; there the kernel itself writes
+_THREAD: Final = f"import threading; threading.Thread(target=exec, args=({_LOOP!r}, {{}}), daemon=True).start()"
 
 
-def start_writing(person: Person, server: str, folder: str, file: Path) -> None:
-    """Let a process in a person's server hold a file open and write on and on."""
-    said = Kernel(person, server, folder).say(_WRITER)
+def start_writing(person: Person, server: str, folder: str, file: Path, code: str) -> None:
+    """Let something in a person's server hold a file open and write on and on."""
+    said = Kernel(person, server, folder).say(code)
     assert said == "", said
     person.site.wait_until(lambda: file.exists() and file.stat().st_size > 0)
 
 
 def last_write(file: Path, is_over: Callable[[], bool], site: Site) -> float:
-    """Return when the last line was written, once all is over."""
+    """Return when the last line was written, once all is over and the file stays as it is."""
     site.wait_until(is_over, 30)
-    size = -1
-    while size != file.stat().st_size:
-        size = file.stat().st_size
+    sizes = [-1]
+
+    def is_quiet() -> bool:
+        sizes.append(file.stat().st_size)
         time.sleep(0.5)
+        return sizes[-1] == sizes[-2]
+
+    site.wait_until(is_quiet, 30)
     return float(file.read_text(encoding="ascii").splitlines()[-1])
 
 
@@ -53,7 +59,7 @@ def revocations(times: int) -> Iterator[float]:
             editor.api("POST", f"/invitations/{invited['invitation']['id']}/accept")
             editor.start(_SLUG)
             folder = site.project(_SLUG)
-            start_writing(editor, _SLUG, f"projects/{_SLUG}", folder / "held-open")
+            start_writing(editor, _SLUG, f"projects/{_SLUG}", folder / "held-open", _PROCESS)
             lead.api("DELETE", f"/projects/{_SLUG}/members/editor", 204)
             answered = time.monotonic()
             written = last_write(folder / "held-open", lambda: _SLUG not in editor.servers(), site)
@@ -69,7 +75,7 @@ def stops(times: int) -> Iterator[float]:
             lead.start()
             file = site.state / "homes" / "lead" / "held-open"
             file.unlink(missing_ok=True)
-            start_writing(lead, "", "", file)
+            start_writing(lead, "", "", file, _THREAD)
             asked = time.monotonic()
             lead.stop()
             yield max(0.0, last_write(file, lambda: "" not in lead.servers(), site) - asked)
