@@ -440,4 +440,4 @@ def test_core_and_model_agree(databases: SqliteDatabases | PostgresDatabases) ->
 
 @pytest.mark.long
 def test_core_and_model_agree_for_long(databases: SqliteDatabases | PostgresDatabases) -> None:
-    play(databases, stories=300, steps=60)
+    play(databases, stories=150, steps=50)

@@ -34,7 +34,7 @@ from tests.support.hub import PREFIX, Site, running_site, token_of
 from tests.support.world import SLUG, make_settings
 
 QUICK: Final = 5
-LONG: Final = 130
+LONG: Final = 145
 CASES: Final = 10_000
 Databases = SqliteDatabases | PostgresDatabases
 # What random requests would hardly ever guess
