@@ -579,6 +579,15 @@ async def test_a_slow_start_is_watched(be: As, site: RunningSite, clock: Clock) 
     assert ready.headers["HX-Redirect"] == f"/user/viewer/{SLUG}/"
 
 
+async def test_the_end_of_a_start_is_known_at_once(be: As, site: RunningSite) -> None:
+    """The page does not ask again and again: its question waits for the Hub's answer."""
+    site.hub.start_seconds, site.hub.answer_seconds = 1.3, 10
+    opened = await be("viewer").post(f"p/{SLUG}/open")
+    assert opened.leads_to == f"/services/projects/p/{SLUG}/starting"
+    part = await be("viewer").get(f"p/{SLUG}/starting", part=True)
+    assert part.headers["HX-Redirect"] == f"/user/viewer/{SLUG}/"
+
+
 async def test_a_start_that_failed_is_explained_by_the_hub(be: As) -> None:
     assert (await be("viewer").get(f"p/{SLUG}/starting")).leads_to == f"/hub/spawn-pending/viewer/{SLUG}"
 

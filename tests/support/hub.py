@@ -50,6 +50,8 @@ class FakeHub:
 
     core: Factory | None = None
     start_seconds: float = 0.0
+    answer_seconds: float = 0.2
+    """How long the answer to a start waits for its end; a real Hub waits 10 seconds."""
     stop_seconds: float = 0.0
     refuses_start: str = ""
     """The sentence with which the next starts are refused; empty: they are not."""
@@ -179,7 +181,7 @@ class _Server(_Api):
         try:
             if self.hub.start_seconds:
                 task = asyncio.ensure_future(self.hub.start(owner, name))
-                await asyncio.wait({task}, timeout=0.2)
+                await asyncio.wait({task}, timeout=self.hub.answer_seconds)
                 if task.done():
                     task.result()
                 self.set_status(202)

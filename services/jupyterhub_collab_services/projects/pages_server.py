@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _ANSWER_WITHIN = 1.0
 _STOP_WITHIN = 20.0
 _LOOK_EVERY = 0.2
-# Starts that go on after the page was sent; asyncio itself holds tasks only weakly
-_STARTS: set[asyncio.Task[None]] = set()
+_NEWS_WITHIN = 2.0
+# Starts that go on after the page was sent, by person and server name
+_STARTS: dict[tuple[str, str], asyncio.Task[None]] = {}
 
 
 class StillStoppingError(ConflictError):
@@ -36,7 +37,8 @@ class StillStoppingError(ConflictError):
 
 
 def _forget(task: asyncio.Task[None]) -> None:
-    _STARTS.discard(task)
+    for key in [key for key, started in _STARTS.items() if started is task]:
+        del _STARTS[key]
     if not task.cancelled():
         task.exception()  # the starting page finds out by looking
 
@@ -139,7 +141,7 @@ class MyServer(ProjectsPage):
         TokenScopeError, HubAwayError, HubRefusedError
         """
         task = asyncio.create_task(self.hub_servers.start(self.token(), self.me(), name))
-        _STARTS.add(task)
+        _STARTS[self.me(), name] = task
         task.add_done_callback(_forget)
         done, _ = await asyncio.wait({task}, timeout=_ANSWER_WITHIN)
         if done:
@@ -234,6 +236,8 @@ class Starting(MyServer):
         """Show the steps, or lead on."""
         name = await self.name_of(arguments)
         path = self.get_query_argument("path", "")
+        if self.wants_part:
+            await self._news(name)
         state = (await self.server_states()).get(name) or combine(name, None, None)
         if state.is_up and state.url:
             self._lead(self.file_url(name, state.url, path))
@@ -242,6 +246,11 @@ class Starting(MyServer):
             self._lead(f"{self.hub_auth.hub_prefix}spawn-pending/{quote(self.me(), safe='')}/{quote(name)}")
         else:
             await self._show(name, path)
+
+    async def _news(self, name: str) -> None:
+        """Wait a moment for the Hub's answer to the start, so that the page leads on as soon as that is there."""
+        if task := _STARTS.get((self.me(), name)):
+            await asyncio.wait({task}, timeout=_NEWS_WITHIN)
 
     def _lead(self, url: str) -> None:
         if self.wants_part:
