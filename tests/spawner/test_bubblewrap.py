@@ -22,7 +22,7 @@ HOST = HostFacts(
     setpriv="/usr/bin/setpriv",
     system={"/bin": "usr/bin", "/lib64": None},
     configuration=("/etc/ssl/certs", "/etc/hosts"),
-    environment=("/opt/notebook", "/root/.pyenv/versions/3.11.7"),
+    environment=("/opt/notebook", "/root/.pythons/versions/3.12.0"),
     extra=("/opt/software",),
     launcher="/opt/hub/launch.py",
     own_etc="/run/jupyterhub-collab-0/s-1/etc",
@@ -74,7 +74,7 @@ def test_a_home_does_not_hide_the_environment() -> None:
 
 
 def test_an_environment_is_shown_with_every_interpreter_it_points_to(tmp_path: Path) -> None:
-    real = tmp_path / "pyenv/versions/3.11.7"
+    real = tmp_path / "pyenv/versions/3.12.0"
     link = tmp_path / "pyenv/current"
     environment = tmp_path / "venv"
     for folder in (real / "bin", environment / "bin"):
