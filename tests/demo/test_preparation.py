@@ -31,7 +31,7 @@ def test_the_settings_can_be_used(folder: StateFolder) -> None:
     settings = load_settings(folder.settings)
     assert settings.rights.operator.names == {"operator"}
     assert Path(settings.data["noaa-co2"].source, "mlo-weekly.csv").is_file()
-    assert [(c.cpu, c.memory) for c in settings.resource_classes.values()] == [(1, 2 * 10**9), (2, 4 * 10**9)]
+    assert [(c.cpu, c.memory) for c in settings.resource_classes.values()] == [(1, 2 * 2**30), (2, 4 * 2**30)]
 
 
 def test_a_folder_with_odd_characters_can_be_used(tmp_path: Path) -> None:
