@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from typing import TYPE_CHECKING, ClassVar, Final
 from weakref import WeakSet
 
-from . import core
+from . import core, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +57,8 @@ class Enforcement:
         self._looks_until_reckoning = 0
         self._first = True
         self._stopping: dict[PlannedSpawner, asyncio.Future[None]] = {}
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        # In a context of its own: its lines in the log belong to no request, whichever made the first spawner
+        self._task = asyncio.get_running_loop().create_task(self._run(), context=contextvars.Context())
 
     @classmethod
     def watch(cls, spawner: PlannedSpawner) -> None:
@@ -87,6 +89,7 @@ class Enforcement:
         async with asyncio.timeout(_PATIENCE_WITH_DATABASE):
             excess = await core.servers().excess()
         self.seconds = time.perf_counter() - begun
+        metrics.LOOK_SECONDS.observe(self.seconds)
         await self._stop_all(self._concerned(excess))
         if self._looks_until_reckoning <= 0:
             self._looks_until_reckoning = _LOOKS_PER_RECKONING
@@ -109,7 +112,11 @@ class Enforcement:
             await asyncio.sleep(self.interval)
 
     def _report(self, error: Exception | None) -> None:
-        """Log a change between working and failing, not every look."""
+        """Count every look; log a change between working and failing."""
+        if error is None:
+            metrics.LAST_LOOK.set_to_current_time()
+        else:
+            metrics.LOOK_FAILURES.inc()
         if error is not None and not self.failing:
             log.error("What servers hold can't be compared; trying on, nothing is stopped meanwhile", exc_info=error)
         elif error is None and self.failing:
@@ -128,15 +135,18 @@ class Enforcement:
                 self._stopping[spawner] = asyncio.ensure_future(self._stop(spawner, reason))
         if self._stopping:
             await asyncio.wait(list(self._stopping.values()), timeout=_PATIENCE_WITH_SERVERS)
+        metrics.STOPPING.set(sum(not task.done() for task in self._stopping.values()))
 
     async def _stop(self, spawner: PlannedSpawner, reason: str) -> None:
         """Stop one server; where that fails the next look tries again."""
         log.warning("Stopping %s: %s", spawner._log_name, reason)  # noqa: SLF001 - JupyterHub's name for logs
         try:
             await spawner.take_away()
+            metrics.STOPPED.labels(metrics.stop_reason(reason)).inc()
             if spawner.active and spawner.ready and not spawner.pending:
                 await spawner.poll_and_notify()
         except Exception:
+            metrics.STOP_FAILURES.inc()
             log.exception("%s could not be stopped; trying again", spawner._log_name)  # noqa: SLF001
 
     async def _reckon(self) -> None:

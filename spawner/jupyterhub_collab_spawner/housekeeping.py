@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import os
 import subprocess
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from jupyterhub_collab.names import project_volume
 
-from . import core
+from . import core, metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,14 +34,17 @@ class Housekeeping:
     def begin(cls, loop: asyncio.AbstractEventLoop, root: Path, interval: float) -> None:
         """Start the task on the Hub's event loop, unless it runs; ``interval`` is in seconds."""
         if cls._task is None or cls._task.done() or cls._task.get_loop() is not loop:
-            cls._task = loop.create_task(cls(core.projects(), root).forever(interval))
+            work = cls(core.projects(), root).forever(interval)
+            cls._task = loop.create_task(work, context=contextvars.Context())  # its log lines belong to no request
 
     async def forever(self, interval: float) -> None:
         """Do what is due again and again; a failure is logged, and the next time tries again."""
         while True:
             try:
                 await self.once()
+                metrics.LAST_HOUSEKEEPING.set_to_current_time()
             except Exception:
+                metrics.HOUSEKEEPING_FAILURES.labels("round").inc()
                 log.exception("What is due for volumes could not be done; trying again later")
             await asyncio.sleep(interval)
 
@@ -55,6 +59,7 @@ class Housekeeping:
         try:
             size = await asyncio.to_thread(folder_size, self._root / project_volume(slug))
         except OSError:
+            metrics.HOUSEKEEPING_FAILURES.labels("measure").inc()
             log.exception("The folder of %s can't be measured; trying again later", slug)
             return
         await self._projects.measured(slug, size)
@@ -64,9 +69,11 @@ class Housekeeping:
         try:
             await asyncio.to_thread(remove_folder, self._root / project_volume(slug))
         except OSError:
+            metrics.HOUSEKEEPING_FAILURES.labels("purge").inc()
             log.exception("The files of the deleted project %s can't be removed; trying again later", slug)
             return
         await self._projects.purge(slug)
+        metrics.PURGED.inc()
         log.info("Removed the deleted project %s for good", slug)
 
 

@@ -11,7 +11,7 @@ from traitlets.config import Configurable
 
 from jupyterhub_collab.errors import CollabError, PlanRefusedError
 
-from . import core
+from . import core, metrics
 from .enforcement import Enforcement
 from .errors import NoCoreError
 from .strays import Strays, UnknownStrays
@@ -26,6 +26,7 @@ else:
 
 def refusal(error: CollabError) -> SpawnException:
     """Return what the Hub shows of an error: its sentence on the spawn page and in the API, its code in the metrics."""
+    metrics.REFUSALS.labels(error.code).inc()
     code = f' <span class="meta">Code <code>{html.escape(error.code)}</code></span>'
     return SpawnException(
         f"{error.title}. {error.detail}",

@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Final, Protocol
 
-from . import cgroups, processes
+from . import cgroups, metrics, processes
 from .records import ServerFolder, all_records
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class RecordedStrays:
         """End all sandboxes on record but the claimed ones."""
         for record in all_records(self._runtime):
             if (record.person, record.server_name) not in claimed:
+                metrics.STRAYS.inc()
                 log.warning("Ending a server of %s that an earlier Hub left behind", record.person)
                 await self.end(record.person, record.server_name)
 
