@@ -36,7 +36,7 @@ class Factory:
         limits = settings.limits
         authorizer = Authorizer(settings.rights)
         self.catalogue = Catalogue(settings)
-        planner = Planner(authorizer, self.catalogue, limits)
+        planner = Planner(authorizer, self.catalogue, limits, settings.storage)
         self.audit = AuditService(database, authorizer)
         self.people = PeopleService(database, authorizer, settings.people, clock)
         self.projects = ProjectService(database, authorizer, self.catalogue, limits, clock)

@@ -28,6 +28,7 @@ _CODE_BLOCKS: Final = 4
 _CODE_BLOCK: Final = 4
 _SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _LONGEST: Final = 50
+PUBLIC_VOLUME: Final = "public-area"
 
 
 def check_slug(slug: str) -> str:

@@ -159,6 +159,14 @@ class Limits(_Section):
     """Servers that one person may run at the same time."""
     servers_per_project: int = Field(default=100, ge=1)
     """Project servers that the members of one project may run at the same time."""
+    cpu_per_person: float | None = Field(default=None, gt=0)
+    """CPU cores that the running servers of one person may have together. Without it there is no such limit."""
+    memory_per_person: ByteSize | None = Field(default=None, ge=64 * 1024**2)
+    """Memory that the running servers of one person may have together."""
+    cpu_per_project: float | None = Field(default=None, gt=0)
+    """CPU cores that the running servers of one project may have together; workspace servers do not count."""
+    memory_per_project: ByteSize | None = Field(default=None, ge=64 * 1024**2)
+    """Memory that the running servers of one project may have together; workspace servers do not count."""
     projects_per_person: int = Field(default=50, ge=1)
     """Projects that one person may have created and not deleted."""
     idle_minutes: int = Field(default=120, ge=5)
@@ -195,7 +203,33 @@ class Storage(_Section):
     root: Path = Path("/srv/jupyterhub-collab")
     """One machine: the folder under which homes and project folders lie, one folder each."""
     shared_claim: str = ""
-    """Kubernetes: the one claim whose sub-paths are the project volumes. Empty: a claim per project."""
+    """Kubernetes: the one claim whose sub-paths are the volumes. Empty: a claim for each volume."""
+    storage_class: str = ""
+    """Kubernetes: the storage class of the claims that are made. Empty: the cluster's default."""
+    access_mode: Literal["ReadWriteMany", "ReadWriteOnce"] = "ReadWriteMany"
+    """Kubernetes: how the claims that are made can be mounted. With `ReadWriteOnce` all servers run on one node."""
+    node: str = ""
+    """Kubernetes, with `ReadWriteOnce`: the host name of the one node on which servers run."""
+    home_size: ByteSize = Field(default=ByteSize(10 * 1024**3), gt=0)
+    """Kubernetes: the size of the claim of a home."""
+    project_size: ByteSize = Field(default=ByteSize(10 * 1024**3), gt=0)
+    """Kubernetes: the size of the claim of a project, unless an operator gave the project more."""
+    scratch_days: int = Field(default=0, ge=0)
+    """Every person gets scratch space at `~/scratch`, where a file that was not changed for so many days is deleted.
+    0: there is no scratch space."""
+    scratch_size: ByteSize = Field(default=ByteSize(50 * 1024**3), gt=0)
+    """Kubernetes: the size of the claim of a person's scratch space."""
+    public: bool = False
+    """Whether every server shows one folder for the whole site at `~/public`, which everyone with an account reads."""
+    public_editors: frozenset[str] = frozenset()
+    """Slugs of the projects whose editors and leads write in it."""
+
+    @model_validator(mode="after")
+    def _one_node(self) -> Self:
+        if self.access_mode == "ReadWriteOnce" and not self.node:
+            msg = "ReadWriteOnce claims work on one node only: name it in storage.node, or use ReadWriteMany"
+            raise ValueError(msg)
+        return self
 
 
 class Site(_Section):
@@ -205,6 +239,8 @@ class Site(_Section):
     """What the browser's title bar says."""
     operator_contact: str = ""
     """A mail address or web address by which people reach the operator; shown where they need one."""
+    log_format: Literal["text", "json"] = "text"
+    """What Hub and services write into their logs: lines of text, or a JSON object a line for what collects logs."""
 
 
 class Database(_Section):

@@ -25,6 +25,9 @@ class PersonRow(Table):
     kind: Mapped[Kind] = mapped_column(Word(Kind))
     first_seen: Mapped[datetime] = mapped_column(UtcDateTime)
     last_seen: Mapped[datetime] = mapped_column(UtcDateTime)
+    # Once removed, the row stays for what names the person; a later holder of the account name is another one
+    gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    holder: Mapped[int] = mapped_column(default=1)
 
     __table_args__ = (Index(None, "search_name", "name"), Index(None, "search_display_name", "name"))
 

@@ -69,6 +69,8 @@ class Project(_Data):
     version: int
     size: int | None = None
     """Bytes in the project folder, as last measured."""
+    volume_size: int | None = None
+    """Bytes that its volume has room for, where an operator gave it more than projects usually have (Kubernetes)."""
 
     @property
     def etag(self) -> str:

@@ -45,6 +45,7 @@ class ProjectRow(Table):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_by: Mapped[str | None] = mapped_column(String(255))
     size: Mapped[int | None] = mapped_column(BigInteger)
+    volume_size: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         Index(

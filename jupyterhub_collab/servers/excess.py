@@ -28,8 +28,8 @@ from jupyterhub_collab.access.models import Permission, lowest_role_with
 from jupyterhub_collab.people.schema import PersonGroupRow
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, GroupGrantRow, MemberRow, ProjectRow
-from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Settings
-from jupyterhub_collab.volumes.models import Mode
+from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Settings, Storage
+from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
 from .models import Excess
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
@@ -43,26 +43,24 @@ def _columns(reason: Any) -> tuple[Any, ...]:
     return GrantRow.id, GrantRow.person, GrantRow.server_name, reason.label("reason")
 
 
-def _rank_of(found: Select[Any]) -> ColumnElement[int]:
+def _rank_of(found: Select[Any], mount: Any) -> ColumnElement[int]:
     """Return the rank of a role that a subquery looks up for each mount; 0 where there is none.
 
     Looked up and not joined: for a join the database guesses how many mounts there are, and a wrong guess makes it read
     all members of each project.
     """
-    return func.coalesce(type_coerce(found.correlate(GrantedMountRow).scalar_subquery(), Integer), 0)
+    return func.coalesce(type_coerce(found.correlate(mount).scalar_subquery(), Integer), 0)
 
 
-def _may(needed: ColumnElement[int]) -> ColumnElement[bool]:
+def _may(needed: ColumnElement[int] | int, mount: Any = GrantedMountRow) -> ColumnElement[bool]:
     """Return whether the person has at least a role in the granted project, own or through a group."""
-    own = select(MemberRow.role).where(
-        MemberRow.project == GrantedMountRow.project, MemberRow.person == GrantedMountRow.person
-    )
+    own = select(MemberRow.role).where(MemberRow.project == mount.project, MemberRow.person == mount.person)
     grouped = (
         select(func.max(GroupGrantRow.role))
         .join(PersonGroupRow, PersonGroupRow.group == GroupGrantRow.group)
-        .where(GroupGrantRow.project == GrantedMountRow.project, PersonGroupRow.person == GrantedMountRow.person)
+        .where(GroupGrantRow.project == mount.project, PersonGroupRow.person == mount.person)
     )
-    return or_(_rank_of(own) >= needed, _rank_of(grouped) >= needed)
+    return or_(_rank_of(own, mount) >= needed, _rank_of(grouped, mount) >= needed)
 
 
 def _lost() -> Select[Any]:
@@ -75,7 +73,7 @@ def _folders() -> Select[Any]:
     """Return the grants with a project folder that the person's role does not give any more, or not in this mode."""
     writes = GrantedMountRow.mode == Mode.READ_WRITE
     needed = case((writes, _WRITER.rank), else_=_READER.rank)
-    return _lost().where(GrantedMountRow.data.is_(None), not_(_may(needed)))
+    return _lost().where(GrantedMountRow.kind == VolumeKind.PROJECT, not_(_may(needed)))
 
 
 def _closed() -> Select[Any]:
@@ -89,7 +87,7 @@ def _closed() -> Select[Any]:
     return (
         _lost()
         .join(ProjectRow, ProjectRow.slug == GrantedMountRow.project)
-        .where(GrantedMountRow.data.is_(None), or_(ProjectRow.deleted_at.is_not(None), archived))
+        .where(GrantedMountRow.kind == VolumeKind.PROJECT, or_(ProjectRow.deleted_at.is_not(None), archived))
     )
 
 
@@ -112,7 +110,7 @@ def _data(volumes: dict[str, DataVolume]) -> Select[Any]:
     detached = (
         select(GrantedMountRow.grant, GrantedMountRow.path)
         .outerjoin(DataAttachmentRow, gives)
-        .where(GrantedMountRow.data.is_not(None), DataAttachmentRow.name.is_(None))
+        .where(GrantedMountRow.kind == VolumeKind.DATA, DataAttachmentRow.name.is_(None))
         .cte("detached")
         .prefix_with("MATERIALIZED")  # few rows or none: only for them is it asked who else gives the volume
     )
@@ -125,6 +123,20 @@ def _data(volumes: dict[str, DataVolume]) -> Select[Any]:
     )
     lost = select(*_columns(literal("lost ") + detached.c.path)).join(detached, detached.c.grant == GrantRow.id)
     return lost.where(~elsewhere.exists())
+
+
+def _public(storage: Storage) -> Select[Any]:
+    """Return the grants that write in the public area though no project of the person gives them that any more."""
+    slugs = sorted(storage.public_editors) if storage.public else []
+    other = aliased(GrantedMountRow)
+    gives = (
+        select(other.grant)
+        .join(ProjectRow, ProjectRow.slug == other.project)
+        .where(other.grant == GrantedMountRow.grant, other.path == GrantedMountRow.path, other.project.in_(slugs))
+        .where(ProjectRow.deleted_at.is_(None), ProjectRow.state == ProjectState.ACTIVE, _may(_WRITER.rank, other))
+        .correlate(GrantedMountRow)
+    )
+    return _lost().where(GrantedMountRow.kind == VolumeKind.PUBLIC, ~gives.exists())
 
 
 def _stopped() -> Select[Any]:
@@ -186,6 +198,7 @@ class ExcessQuery:
             _folders(),
             _closed(),
             _data(settings.data),
+            _public(settings.storage),
             _stopped(),
             _over_limit(GrantRow.person, limits.servers_per_person, "over the limit of the person"),
             _over_limit(GrantRow.project, limits.servers_per_project, "over the limit of the project"),

@@ -18,25 +18,28 @@ from jupyterhub_collab.errors import (
     ProjectArchivedPlanError,
     UnknownServerNameError,
 )
-from jupyterhub_collab.names import data_volume, home_volume, project_volume
+from jupyterhub_collab.names import PUBLIC_VOLUME, data_volume, home_volume, project_volume, scratch_volume
 from jupyterhub_collab.projects.models import Project, ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, PinRow, ProjectRow
-from jupyterhub_collab.settings import Limits
+from jupyterhub_collab.settings import Limits, Storage
 from jupyterhub_collab.volumes.models import DataAttachment, Mode, Mount, VolumeKind
 
 from .models import MountChange, ServerPlan
 
 HOME = "~"
 PROJECTS = "~/projects"
+SCRATCH = "~/scratch"
+PUBLIC = "~/public"
 
 
 class Planner:
     """Computes plans from the database, in the session of whoever asks."""
 
-    def __init__(self, authorizer: Authorizer, catalogue: Catalogue, limits: Limits) -> None:
+    def __init__(self, authorizer: Authorizer, catalogue: Catalogue, limits: Limits, storage: Storage) -> None:
         self._authorizer = authorizer
         self._catalogue = catalogue
         self._limits = limits
+        self._storage = storage
 
     async def plan(
         self, session: AsyncSession, person: str, server_name: str, options: Mapping[str, object] | None = None
@@ -59,6 +62,7 @@ class Planner:
         project = projects[0][0] if server_name else None
         mounts = [_home(person), *(_folder(p, role) for p, role in projects)]
         mounts += await self._data(session, projects)
+        mounts += await self._shared_places(session, actor)
         return self._assemble(actor, server_name, project, tuple(mounts), options or {})
 
     async def _projects(self, session: AsyncSession, actor: Actor, server_name: str) -> list[tuple[Project, Role]]:
@@ -106,6 +110,26 @@ class Planner:
             projects=tuple(sorted(slug for slug, m in modes.items() if m is mode)),
         )
 
+    async def _shared_places(self, session: AsyncSession, actor: Actor) -> list[Mount]:
+        """Return the scratch space and the public area, which every person has; throw-away accounts have neither."""
+        if not actor.is_person:
+            return []
+        found = [_scratch(actor.name)] if self._storage.scratch_days else []
+        return [*found, await self._public(session, actor)] if self._storage.public else found
+
+    async def _public(self, session: AsyncSession, actor: Actor) -> Mount:
+        roles = roles_of(actor.name).subquery()
+        query = (
+            select(ProjectRow, roles.c.role)
+            .join(roles, roles.c.project == ProjectRow.slug)
+            .where(ProjectRow.deleted_at.is_(None), ProjectRow.slug.in_(sorted(self._storage.public_editors)))
+            .order_by(ProjectRow.slug)
+        )
+        found = [(Project.model_validate(p, from_attributes=True), role) for p, role in await session.execute(query)]
+        through = tuple(project.slug for project, role in found if _writes(project, role))
+        mode = Mode.READ_WRITE if through else Mode.READ_ONLY
+        return Mount(kind=VolumeKind.PUBLIC, volume=PUBLIC_VOLUME, path=PUBLIC, mode=mode, projects=through)
+
     def _assemble(
         self,
         actor: Actor,
@@ -144,6 +168,10 @@ class Planner:
 
 def _home(person: str) -> Mount:
     return Mount(kind=VolumeKind.HOME, volume=home_volume(person), path=HOME, mode=Mode.READ_WRITE)
+
+
+def _scratch(person: str) -> Mount:
+    return Mount(kind=VolumeKind.SCRATCH, volume=scratch_volume(person), path=SCRATCH, mode=Mode.READ_WRITE)
 
 
 def _writes(project: Project, role: Role) -> bool:

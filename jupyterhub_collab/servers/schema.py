@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jupyterhub_collab.tables import Table, UtcDateTime, Word, key
-from jupyterhub_collab.volumes.models import Mode
+from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
 
 class GrantRow(Table):
@@ -23,6 +23,8 @@ class GrantRow(Table):
     project: Mapped[str | None] = mapped_column(key(30))
     environment: Mapped[str] = mapped_column(String(63))
     resource_class: Mapped[str] = mapped_column(String(63))
+    cpu: Mapped[float] = mapped_column(Float)
+    memory: Mapped[int] = mapped_column(BigInteger)
     plan: Mapped[dict[str, Any]] = mapped_column(JSON)
     granted_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -61,6 +63,7 @@ class GrantedMountRow(Table):
     project: Mapped[str] = mapped_column(key(30), primary_key=True)
     # As in the grant: enforcement looks up roles without reading the grant
     person: Mapped[str] = mapped_column(key(255))
+    kind: Mapped[VolumeKind] = mapped_column(Word(VolumeKind))
     data: Mapped[str | None] = mapped_column(key(63))
     mode: Mapped[Mode] = mapped_column(Word(Mode))
 

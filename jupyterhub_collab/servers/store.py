@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.projects.models import Member
-from jupyterhub_collab.volumes.models import Mode
+from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
 from .models import Grant, OpenGrant, ServerPlan
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
@@ -19,16 +19,24 @@ def _grant(row: GrantRow) -> Grant:
     return Grant(id=row.id, plan=ServerPlan.model_validate(row.plan), granted_at=row.granted_at)
 
 
-def _mounts(plan: ServerPlan) -> list[tuple[str, str, str | None, Mode]]:
-    """Return each reason for each mount of a plan: path, project, data volume and mode."""
-    return [(mount.path, project, mount.data, mount.mode) for mount in plan.mounts for project in mount.projects]
+_Reason = tuple[str, str, VolumeKind, str | None]
+"""Why a mount is there: path, project, kind and data volume."""
 
 
-def _highest(held: list[tuple[str, str, str | None, Mode]]) -> dict[tuple[str, str, str | None], Mode]:
-    modes: dict[tuple[str, str, str | None], Mode] = {}
-    for path, project, data, mode in held:
-        if modes.get((path, project, data)) is not Mode.READ_WRITE:
-            modes[path, project, data] = mode
+def _mounts(plan: ServerPlan) -> list[tuple[_Reason, Mode]]:
+    """Return each reason for each mount of a plan, with its mode."""
+    return [
+        ((mount.path, project, mount.kind, mount.data), mount.mode)
+        for mount in plan.mounts
+        for project in mount.projects
+    ]
+
+
+def _highest(held: list[tuple[_Reason, Mode]]) -> dict[_Reason, Mode]:
+    modes: dict[_Reason, Mode] = {}
+    for reason, mode in held:
+        if modes.get(reason) is not Mode.READ_WRITE:
+            modes[reason] = mode
     return modes
 
 
@@ -47,6 +55,8 @@ class ServerStore:
             project=plan.project,
             environment=plan.environment_name,
             resource_class=plan.resource_class_name,
+            cpu=plan.resource_class.cpu,
+            memory=int(plan.resource_class.memory),
             plan=plan.model_dump(mode="json"),
             granted_at=now,
         )
@@ -63,12 +73,13 @@ class ServerStore:
         mine = (GrantRow.person == plan.person, GrantRow.ended_at.is_(None))
         grants = (await self._session.scalars(select(GrantRow.id).where(*mine).with_for_update())).all()
         of_mine = GrantedMountRow.grant.in_(grants)
-        columns = (GrantedMountRow.path, GrantedMountRow.project, GrantedMountRow.data, GrantedMountRow.mode)
-        held = [row.tuple() for row in await self._session.execute(select(*columns).where(of_mine))]
+        found = await self._session.scalars(select(GrantedMountRow).where(of_mine))
+        held = [((row.path, row.project, row.kind, row.data), row.mode) for row in found]
+        names = ("path", "project", "kind", "data")
         rows = [
-            {"grant": grant, "person": plan.person, "path": path, "project": project, "data": data, "mode": mode}
+            {"grant": grant, "person": plan.person, "mode": mode, **dict(zip(names, reason, strict=True))}
             for grant in grants
-            for (path, project, data), mode in _highest([*held, *_mounts(plan)]).items()
+            for reason, mode in _highest([*held, *_mounts(plan)]).items()
         ]
         await self._session.execute(delete(GrantedMountRow).where(of_mine))
         if rows:

@@ -21,6 +21,8 @@ class VolumeKind(StrEnum):
     HOME = "home"
     PROJECT = "project"
     DATA = "data"
+    SCRATCH = "scratch"
+    PUBLIC = "public"
 
 
 class Mount(BaseModel):
@@ -39,7 +41,7 @@ class Mount(BaseModel):
     """Where the server sees it; ``~`` is the home of the person."""
     mode: Mode
     projects: tuple[str, ...] = ()
-    """The projects through which the person has it; none for a home."""
+    """The projects through which the person has it in this mode; none for what every person has."""
 
 
 class DataAttachment(BaseModel):

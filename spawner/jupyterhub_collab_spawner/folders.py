@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from .builders.bubblewrap import Account
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_MODES: Final = {VolumeKind.HOME: 0o700, VolumeKind.PROJECT: 0o2770}
+_MODES: Final = {
+    VolumeKind.HOME: 0o700,
+    VolumeKind.SCRATCH: 0o700,
+    VolumeKind.PROJECT: 0o2770,
+    VolumeKind.PUBLIC: 0o2770,
+}
 
 
 def prepare(mounts: Iterable[Mount], storage: Path, account: Account | None) -> None:

@@ -108,7 +108,8 @@ async def measure_plans(pair: tuple[Site, Site]) -> Times:
 
 
 async def _plan(factory: Factory, person: str, server_name: str) -> float:
-    planner = Planner(Authorizer(factory.settings.rights), factory.catalogue, factory.settings.limits)
+    settings = factory.settings
+    planner = Planner(Authorizer(settings.rights), factory.catalogue, settings.limits, settings.storage)
     begin = time.perf_counter()
     with contextlib.suppress(PlanRefusedError):  # its environment is not for them, as planning finds out
         await factory.database.read(lambda session: planner.plan(session, person, server_name))

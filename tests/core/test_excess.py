@@ -9,7 +9,7 @@ import pytest
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.errors import MissingPermissionError, NotFoundError
 from jupyterhub_collab.factory import Factory
-from jupyterhub_collab.settings import Allowed, DataVolume, Environment, Limits
+from jupyterhub_collab.settings import Allowed, DataVolume, Environment, Limits, Storage
 from jupyterhub_collab.volumes.models import Mode
 from tests.support.databases import snapshot
 from tests.support.world import SLUG, World
@@ -313,3 +313,48 @@ async def test_counts_are_of_project_servers(running: World) -> None:
     assert await running.factory.servers.counts("operator") == {SLUG: 3}
     assert await running.factory.servers.running_in("viewer", SLUG) == 3
     assert len(await running.factory.servers.mine("viewer")) == 2
+
+
+# The public area ------------------------------------------------------------------------------------------
+
+
+AREA = Storage(public=True, public_editors=frozenset({SLUG, "other"}))
+WRITES = {("editor", "")}
+
+
+@pytest.fixture
+async def publishing(world: World, with_settings: Callable[..., Factory]) -> World:
+    """The editor writes in the public area through two projects, neither of which is mounted."""
+    await world.create("other")
+    await world.join("editor", Role.EDITOR, "other")
+    for slug in (SLUG, "other"):
+        await world.factory.projects.set_pin("editor", slug, pinned=False)
+    factory = with_settings(storage=AREA)
+    for person in ("editor", "viewer"):
+        await factory.servers.grant(person, "")
+    return World(factory, world.clock)
+
+
+async def test_who_writes_in_the_public_area_loses_it_with_the_last_project(publishing: World) -> None:
+    assert await excess(publishing.factory) == {}
+    await demote_editor(publishing)
+    assert await excess(publishing.factory) == {}
+    await publishing.factory.projects.archive("lead", "other")
+    assert await excess(publishing.factory) == {("editor", ""): "lost ~/public"}
+    await publishing.factory.projects.restore("lead", "other")
+    assert await excess(publishing.factory) == {}
+
+
+@pytest.mark.parametrize(
+    ("storage", "found"),
+    [
+        (AREA, set()),
+        (Storage(public=True, public_editors=frozenset({"other"})), set()),
+        (Storage(public=True), WRITES),
+        (Storage(public_editors=AREA.public_editors), WRITES),
+    ],
+)
+async def test_the_operator_takes_the_public_area_from_projects(
+    publishing: World, with_settings: Callable[..., Factory], storage: Storage, found: set[tuple[str, str]]
+) -> None:
+    assert set(await excess(with_settings(storage=storage))) == found

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from jupyterhub.orm import Base as HubBase
@@ -14,7 +16,7 @@ from sqlalchemy import Connection, inspect, text
 
 from jupyterhub_collab.database import Database
 from jupyterhub_collab.errors import DatabaseError
-from jupyterhub_collab.migrations import VERSION_TABLE, revision, upgrade
+from jupyterhub_collab.migrations import VERSION_TABLE, config, revision, upgrade
 from jupyterhub_collab.schema import metadata
 from tests.support.databases import sqlite_url
 from tests.support.postgres import PostgresCluster
@@ -149,3 +151,42 @@ async def test_the_version_table_is_not_the_hubs(empty_url: str) -> None:
     """Both use Alembic; with its default table the Hub would refuse to start."""
     await upgraded(empty_url)
     assert "alembic_version" not in await on(empty_url, tables)
+
+
+_ROWS_OF_THE_FIRST_RELEASE = """
+    INSERT INTO persons VALUES ('ada', 'Ada', 'ada', 'ada', 'person', :now, :now);
+    INSERT INTO granted_plans (id, person, server_name, environment, resource_class, plan, granted_at, ended_at)
+        VALUES (1, 'ada', '', 'default', 'small', :plan, :now, NULL),
+               (2, 'ada', 'co2', 'default', 'small', :plan, :now, :now);
+    INSERT INTO granted_mounts (grant_id, person, path, project, data, mode)
+        VALUES (1, 'ada', '~/projects/co2', 'co2', NULL, 'read-write'),
+               (1, 'ada', '/data/noaa', 'co2', 'noaa', 'read-only')
+"""
+
+
+def _first_release(connection: Connection) -> None:
+    """Bring an empty database to the first release, with a server that runs and one that ended."""
+    made = config()
+    made.attributes["connection"] = connection
+    command.upgrade(made, "0001")
+    plan = json.dumps({"resource_class": {"cpu": 1.5, "memory": 16 * 1024**3}})
+    for statement in _ROWS_OF_THE_FIRST_RELEASE.split(";"):
+        connection.execute(text(statement), {"now": "2026-11-01 00:00:00", "plan": plan})
+
+
+async def test_what_runs_through_the_upgrade_from_the_first_release_is_known_after_it(empty_url: str) -> None:
+    await on(empty_url, _first_release)
+    await upgraded(empty_url)
+
+    def found(connection: Connection) -> list[Any]:
+        queries = (
+            "SELECT id, cpu, memory FROM granted_plans ORDER BY id",
+            "SELECT path, kind FROM granted_mounts ORDER BY path",
+            "SELECT name, gone_at, holder FROM persons",
+        )
+        return [[tuple(row) for row in connection.execute(text(query))] for query in queries]
+
+    grants, mounts, persons = await on(empty_url, found)
+    assert grants == [(1, 1.5, 16 * 1024**3), (2, 0, 0)]
+    assert mounts == [("/data/noaa", "data"), ("~/projects/co2", "project")]
+    assert persons == [("ada", None, 1)]

@@ -14,7 +14,7 @@ from jupyterhub_collab.errors import (
 from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.people.models import Kind
 from jupyterhub_collab.servers.models import ServerPlan
-from jupyterhub_collab.settings import DataVolume, Limits
+from jupyterhub_collab.settings import DataVolume, Limits, Storage
 from jupyterhub_collab.volumes.models import Mode, VolumeKind
 from tests.support.databases import snapshot
 from tests.support.world import MEMBERS, SLUG, World
@@ -276,3 +276,42 @@ async def test_a_view_tells_why_a_start_would_be_refused(world: World) -> None:
     view = await world.factory.servers.view("viewer", SLUG)
     assert view.plan is None
     assert "archived" in (view.refusal or "")
+
+
+# Scratch space and the public area ------------------------------------------------------------------------
+
+
+PLACES = Storage(scratch_days=30, public=True, public_editors=frozenset({SLUG, "other"}))
+
+
+@pytest.mark.parametrize("server", ["", SLUG])
+@pytest.mark.parametrize(("person", "mode"), [("lead", RW), ("editor", RW), ("viewer", RO)])
+async def test_every_person_has_scratch_space_and_reads_the_public_area(
+    world: World, with_settings: Callable[..., Factory], person: str, mode: Mode, server: str
+) -> None:
+    grant = await with_settings(storage=PLACES).servers.grant(person, server)
+    scratch, public = grant.plan.mounts[-2:]
+    assert (scratch.kind, scratch.volume, scratch.path) == (VolumeKind.SCRATCH, f"scratch-{person}", "~/scratch")
+    assert (scratch.mode, scratch.projects) == (RW, ())
+    assert (public.kind, public.volume, public.path) == (VolumeKind.PUBLIC, "public-area", "~/public")
+    assert (public.mode, public.projects) == (mode, (SLUG,) if mode is RW else ())
+
+
+async def test_who_may_write_in_the_public_area(world: World, with_settings: Callable[..., Factory]) -> None:
+    factory = with_settings(storage=PLACES)
+
+    async def mode(person: str) -> Mode:
+        return modes((await factory.servers.grant(person, "")).plan)["~/public"]
+
+    assert [await mode(person) for person in ("stranger", "operator")] == [RO, RO]
+    await world.sign_in("stranger", "staff")
+    await world.factory.members.put_group("lead", SLUG, "staff", Role.EDITOR)
+    assert await mode("stranger") is RW
+    await world.factory.projects.archive("lead", SLUG)
+    assert [await mode(person) for person in ("stranger", "lead")] == [RO, RO]
+
+
+async def test_a_throw_away_account_has_neither(world: World, with_settings: Callable[..., Factory]) -> None:
+    await world.sign_in("guest-1", kind=Kind.EXPLORE)
+    grant = await with_settings(storage=PLACES).servers.grant("guest-1", "")
+    assert modes(grant.plan) == {"~": RW}

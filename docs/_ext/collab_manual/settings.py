@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, Final, Literal, TypeGuard, get_args, get_origin
 
 from pydantic import BaseModel, ByteSize, SecretStr
@@ -111,6 +112,8 @@ def _kind(field: FieldInfo) -> str:
 def _name_of(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return " or ".join(code(f'"{choice}"') for choice in get_args(annotation))
+    if get_origin(annotation) is UnionType:  # a value that may be missing
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
     kind = get_origin(annotation) or annotation
     if kind in _KINDS:
         return _KINDS[kind]
@@ -120,7 +123,7 @@ def _name_of(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "none, it must be given"
-    return code(toml(field.default))
+    return "none" if field.default is None else code(toml(field.default))
 
 
 def toml(value: Any) -> str:

@@ -158,7 +158,7 @@ def enclosure(plan: ServerPlan, host: HostFacts, environment: Mapping[str, str],
         *(("--unshare-net",) if plan.environment.network == "none" else ()),
         *("--new-session", "--info-fd", str(info)),
         *("--bind", "/", "/", "--proc", "/proc", "--dev", "/dev"),
-        *(part for name in mount_points(plan.mounts) for part in _hang(name, host.home)),
+        *(part for name in mount_points(plan.mounts) for part in _hang(name, plan.mounts, host.home)),
         *("--tmpfs", str(_STAGE), "--remount-ro", str(_STAGE), "--remount-ro", "/"),
         *("--clearenv", *(part for item in environment.items() for part in ("--setenv", *item))),
         *("--chdir", host.home),
@@ -215,6 +215,8 @@ def _mount(mount: Mount, host: HostFacts) -> list[str]:
     return [*_parents(path), bind, source(mount, host.storage), path]
 
 
-def _hang(name: str, home: str) -> tuple[str, ...]:
+def _hang(name: str, mounts: Iterable[Mount], home: str) -> tuple[str, ...]:
+    """Hang a name of the stage into the home; a folder of volumes takes nothing else, a volume is as it was mounted."""
     path = f"{home}/{name}"
-    return ("--bind", str(_STAGE / name), path, "--remount-ro", path)
+    is_volume = any(mount.path == f"~/{name}" for mount in mounts)
+    return ("--bind", str(_STAGE / name), path, *(() if is_volume else ("--remount-ro", path)))
