@@ -7,13 +7,14 @@ import contextvars
 import logging
 import os
 import subprocess
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from jupyterhub_collab.names import project_volume
 
 from . import core, metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping
     from pathlib import Path
 
     from jupyterhub_collab.projects.service import ProjectService
@@ -21,20 +22,58 @@ if TYPE_CHECKING:
 log = logging.getLogger("jupyterhub.collab.housekeeping")
 
 
+class Volumes(Protocol):
+    """How an engine keeps volumes; each of these raises `OSError` where it fails, and is tried again later."""
+
+    async def remove(self, volume: str) -> None:
+        """Remove a volume with all that is in it; one that is not there is removed."""
+
+    async def measure(self, volume: str) -> int:
+        """Return the bytes in a volume."""
+
+    async def grow(self, sizes: Mapping[str, int]) -> None:
+        """Give volumes room for so many bytes where they have less."""
+
+    async def clean_scratch(self, days: int) -> None:
+        """Remove what nobody touched for so many days from all scratch volumes."""
+
+
+class Folders:
+    """Volumes as folders of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def remove(self, volume: str) -> None:
+        """Remove a folder."""
+        await asyncio.to_thread(remove_folder, self._root / volume)
+
+    async def measure(self, volume: str) -> int:
+        """Measure a folder."""
+        return await asyncio.to_thread(folder_size, self._root / volume)
+
+    async def grow(self, sizes: Mapping[str, int]) -> None:
+        """Do nothing: a folder has the room that the disk has."""
+
+    async def clean_scratch(self, days: int) -> None:
+        """Remove what is old."""
+
+
 class Housekeeping:
-    """Removes what deleted projects leave behind once their days of grace are over, and measures project folders."""
+    """Does what is due for volumes: removes those of deleted projects, measures, grows and cleans."""
 
     _task: ClassVar[asyncio.Task[None] | None] = None
 
-    def __init__(self, projects: ProjectService, root: Path) -> None:
+    def __init__(self, projects: ProjectService, volumes: Volumes, scratch_days: int = 0) -> None:
         self._projects = projects
-        self._root = root
+        self._volumes = volumes
+        self._scratch_days = scratch_days
 
     @classmethod
-    def begin(cls, loop: asyncio.AbstractEventLoop, root: Path, interval: float) -> None:
+    def begin(cls, loop: asyncio.AbstractEventLoop, volumes: Volumes, interval: float) -> None:
         """Start the task on the Hub's event loop, unless it runs; ``interval`` is in seconds."""
         if cls._task is None or cls._task.done() or cls._task.get_loop() is not loop:
-            work = cls(core.projects(), root).forever(interval)
+            work = cls(core.projects(), volumes, core.settings().storage.scratch_days).forever(interval)
             cls._task = loop.create_task(work, context=contextvars.Context())  # its log lines belong to no request
 
     async def forever(self, interval: float) -> None:
@@ -51,30 +90,27 @@ class Housekeeping:
     async def once(self) -> None:
         """Do what is due; what fails is logged and due again the next time."""
         for slug in await self._projects.due_for_purge():
-            await self._purge(slug)
+            if await self._done("purge", self._volumes.remove(project_volume(slug))):
+                await self._projects.purge(slug)
+                metrics.PURGED.inc()
+                log.info("Removed the deleted project %s for good", slug)
         for slug in await self._projects.to_measure():
-            await self._measure(slug)
+            await self._done("measure", self._measure(slug))
+        if self._scratch_days:
+            await self._done("clean", self._volumes.clean_scratch(self._scratch_days))
 
     async def _measure(self, slug: str) -> None:
-        try:
-            size = await asyncio.to_thread(folder_size, self._root / project_volume(slug))
-        except OSError:
-            metrics.HOUSEKEEPING_FAILURES.labels("measure").inc()
-            log.exception("The folder of %s can't be measured; trying again later", slug)
-            return
-        await self._projects.measured(slug, size)
+        await self._projects.measured(slug, await self._volumes.measure(project_volume(slug)))
 
-    async def _purge(self, slug: str) -> None:
-        """Remove the files first: where this process dies in between, the rows still say that there is work to do."""
+    async def _done(self, work: str, doing: Awaitable[None]) -> bool:
+        """Tell whether something could be done; removing comes before the rows, which say until then that it is due."""
         try:
-            await asyncio.to_thread(remove_folder, self._root / project_volume(slug))
+            await doing
         except OSError:
-            metrics.HOUSEKEEPING_FAILURES.labels("purge").inc()
-            log.exception("The files of the deleted project %s can't be removed; trying again later", slug)
-            return
-        await self._projects.purge(slug)
-        metrics.PURGED.inc()
-        log.info("Removed the deleted project %s for good", slug)
+            metrics.HOUSEKEEPING_FAILURES.labels(work).inc()
+            log.exception("%s of a volume failed; trying again later", work.capitalize())
+            return False
+        return True
 
 
 def remove_folder(folder: Path) -> None:

@@ -26,7 +26,7 @@ from .errors import (
     SandboxUnavailableError,
     TakenAwayError,
 )
-from .housekeeping import Housekeeping
+from .housekeeping import Folders, Housekeeping
 from .planned import PlannedSpawner, refusal
 from .records import Record, ServerFolder, default_folder, prepare_folder
 from .strays import KILL_PATIENCE, RecordedStrays
@@ -129,7 +129,7 @@ class CollabSandboxSpawner(PlannedSpawner, Spawner):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         with contextlib.suppress(RuntimeError):  # no loop runs: a tool only wants a spawner's configuration
-            Housekeeping.begin(asyncio.get_running_loop(), self.storage, self.housekeeping_interval)
+            Housekeeping.begin(asyncio.get_running_loop(), Folders(self.storage), self.housekeeping_interval)
 
     @default("poll_interval")
     def _soon(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyterhub_collab_spawner.housekeeping import Housekeeping, folder_size, remove_folder
+from jupyterhub_collab_spawner.housekeeping import Folders, Housekeeping, folder_size, remove_folder
 from tests.spawner.support.running import ORDINARY
 
 
@@ -98,5 +98,5 @@ async def test_one_bad_folder_does_not_keep_the_others_waiting(tmp_path: Path, m
     for name in ("folder_size", "remove_folder"):
         monkeypatch.setattr(f"jupyterhub_collab_spawner.housekeeping.{name}", fail)
     projects = FakeProjects()
-    await Housekeeping(projects, tmp_path).once()  # type: ignore[arg-type]
+    await Housekeeping(projects, Folders(tmp_path)).once()  # type: ignore[arg-type]
     assert (projects.measured_ones, projects.purged) == ({"good": 7}, ["good"])

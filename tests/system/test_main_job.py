@@ -15,7 +15,7 @@ import pytest
 
 from jupyterhub_collab.factory import Factory, utc_now
 from jupyterhub_collab.settings import load_settings
-from jupyterhub_collab_spawner.housekeeping import Housekeeping
+from jupyterhub_collab_spawner.housekeeping import Folders, Housekeeping
 from tests.support.demo import Person, Site, demo
 from tests.support.notebooks import Kernel, run_all, save, trend
 
@@ -335,7 +335,7 @@ def housekeeping_at(site: Site, later: timedelta) -> None:
         settings = load_settings(site.state / "settings.toml")
         factory = Factory.open(settings, clock=lambda: utc_now() + later)
         try:
-            await Housekeeping(factory.projects, settings.storage.root).once()
+            await Housekeeping(factory.projects, Folders(settings.storage.root)).once()
         finally:
             await factory.close()
 
