@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from jupyterhub_collab.audit.models import Event
     from jupyterhub_collab.servers.models import ServerView
 
-_ANSWER_WITHIN = 1.0
+# Most servers answer by then, and a page that nobody has time to read would only delay them
+_ANSWER_WITHIN = 3.0
 _STOP_WITHIN = 20.0
 _LOOK_EVERY = 0.2
 _NEWS_WITHIN = 2.0
