@@ -6,7 +6,10 @@ Services raise these; `jupyterhub_collab_services.base.handlers` renders them as
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+_NAMED: Final = 5
+"""So many servers are named in a sentence."""
 
 
 class CollabError(Exception):
@@ -335,6 +338,28 @@ class ServerLimitError(PlanRefusedError):
 
     def __init__(self, detail: str, *, limit: int, running: list[str]) -> None:
         super().__init__(detail, limit=limit, running=running)
+
+
+class ResourceLimitError(PlanRefusedError):
+    """The servers of the person, or of the project, would have more CPU or memory together than the limit allows."""
+
+    code = "resource-limit-reached"
+    status = 409
+
+    def __init__(self, what: str, *, whose: str, needed: str, limit: str, used: dict[str, str]) -> None:
+        ways = {
+            "person": "Stop one of your servers, or choose a smaller size.",
+            "project": "Ask one of them, or a lead, to stop theirs or to choose a smaller size.",
+        }
+        some = ", ".join(f"{name} {amount}" for name, amount in list(used.items())[:_NAMED])
+        others = f"{some} run already{' …' if len(used) > _NAMED else ''}; " if used else ""
+        way = ways[whose] if used else "Choose a smaller size."
+        super().__init__(
+            f"This server would have {needed}. {others}{limit} is the limit for each {whose} on this Hub. {way}",
+            resource=what,
+            limit=limit,
+            used=used,
+        )
 
 
 class SettingsError(Exception):

@@ -10,12 +10,14 @@ from .access.service import Authorizer
 from .audit.service import AuditService
 from .database import Database
 from .environments.service import Catalogue
+from .metrics import watch_connections
 from .people.service import PeopleService
 from .projects.invitation_service import InvitationService
 from .projects.join_request_service import JoinRequestService
 from .projects.member_service import MemberService
 from .projects.service import ProjectService
 from .servers.excess import ExcessQuery
+from .servers.limits import ServerLimits
 from .servers.planner import Planner
 from .servers.service import ServerService
 from .settings import Settings, load_settings
@@ -44,13 +46,15 @@ class Factory:
         self.invitations = InvitationService(database, authorizer, limits, clock)
         self.join_requests = JoinRequestService(database, authorizer, clock)
         self.data = DataService(database, authorizer, self.catalogue, clock)
-        self.servers = ServerService(database, authorizer, planner, ExcessQuery(settings), limits, clock)
+        self.servers = ServerService(database, authorizer, planner, ExcessQuery(settings), ServerLimits(limits), clock)
 
     @classmethod
     def open(cls, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Factory:
         """Return the services on the database that the settings name."""
         url = settings.database.url.get_secret_value()
-        return cls(settings, Database(url, pool_size=settings.database.pool_size), clock)
+        database = Database(url, pool_size=settings.database.pool_size)
+        watch_connections(database.engine)
+        return cls(settings, database, clock)
 
     async def close(self) -> None:
         """Close the database connections."""

@@ -28,9 +28,10 @@ from jupyterhub_collab.access.models import Permission, lowest_role_with
 from jupyterhub_collab.people.schema import PersonGroupRow
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, GroupGrantRow, MemberRow, ProjectRow
-from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Settings, Storage
+from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Limits, Settings, Storage
 from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
+from .limits import ROUNDING
 from .models import Excess
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
 
@@ -149,16 +150,30 @@ def _stopped() -> Select[Any]:
     )
 
 
-def _over_limit(column: Any, limit: int, reason: str) -> Select[Any]:
-    """Return the newest of the servers that one person, or one project, has beyond a limit."""
-    rank = func.row_number().over(partition_by=column, order_by=GrantRow.id)
-    ranked = (
-        select(GrantRow.id, GrantRow.person, GrantRow.server_name, rank.label("rank"))
+def _over_limit(column: Any, amount: Any, limit: float, reason: str) -> Select[Any]:
+    """Return the newest of the servers with which one person, or one project, passes a limit."""
+    total = func.sum(amount).over(partition_by=column, order_by=GrantRow.id)
+    added = (
+        select(GrantRow.id, GrantRow.person, GrantRow.server_name, total.label("total"))
         .where(_OPEN, column.is_not(None))
         .subquery()
     )
-    columns = (ranked.c.id, ranked.c.person, ranked.c.server_name, literal(reason).label("reason"))
-    return select(*columns).where(ranked.c.rank > limit)
+    columns = (added.c.id, added.c.person, added.c.server_name, literal(reason).label("reason"))
+    return select(*columns).where(added.c.total > limit + ROUNDING)
+
+
+def _over_limits(limits: Limits) -> list[Select[Any]]:
+    """Return the servers beyond each limit that there is."""
+    person, project = "over the limit of the person", "over the limit of the project"
+    found = [
+        (GrantRow.person, literal(1), limits.servers_per_person, person),
+        (GrantRow.project, literal(1), limits.servers_per_project, project),
+        (GrantRow.person, GrantRow.cpu, limits.cpu_per_person, f"{person}: CPU"),
+        (GrantRow.person, GrantRow.memory, limits.memory_per_person, f"{person}: memory"),
+        (GrantRow.project, GrantRow.cpu, limits.cpu_per_project, f"{project}: CPU"),
+        (GrantRow.project, GrantRow.memory, limits.memory_per_project, f"{project}: memory"),
+    ]
+    return [_over_limit(column, amount, limit, reason) for column, amount, limit, reason in found if limit is not None]
 
 
 def _gated(column: Any, name: str, entry: CatalogueEntry) -> Select[Any]:
@@ -193,15 +208,13 @@ class ExcessQuery:
             for name, entry in entries.items()
             if not entry.allowed.everyone
         ]
-        limits = settings.limits
         self._query = union_all(
             _folders(),
             _closed(),
             _data(settings.data),
             _public(settings.storage),
             _stopped(),
-            _over_limit(GrantRow.person, limits.servers_per_person, "over the limit of the person"),
-            _over_limit(GrantRow.project, limits.servers_per_project, "over the limit of the project"),
+            *_over_limits(settings.limits),
             *gates,
         )
 

@@ -50,6 +50,17 @@ class OpenGrant(BaseModel):
     server_name: str
 
 
+class RunningServer(BaseModel):
+    """What one running server counts for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    person: str
+    server_name: str
+    cpu: float
+    memory: int
+
+
 class Excess(BaseModel):
     """A running server that was granted more than is allowed now."""
 

@@ -12,14 +12,14 @@ from jupyterhub_collab.access.models import Permission, SiteRight
 from jupyterhub_collab.access.service import Authorizer
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
-from jupyterhub_collab.errors import NotFoundError, PlanRefusedError, ServerLimitError
+from jupyterhub_collab.errors import NotFoundError, PlanRefusedError
 from jupyterhub_collab.people.schema import PersonRow
 from jupyterhub_collab.projects.schema import ProjectRow
 from jupyterhub_collab.projects.store import ProjectStore
-from jupyterhub_collab.settings import Limits
 
 from .excess import ExcessQuery
-from .models import Excess, Grant, OpenGrant, ServerPlan, ServerView
+from .limits import ServerLimits
+from .models import Excess, Grant, OpenGrant, ServerView
 from .planner import Planner, compare
 from .store import ServerStore
 
@@ -33,7 +33,7 @@ class ServerService:
         authorizer: Authorizer,
         planner: Planner,
         excess: ExcessQuery,
-        limits: Limits,
+        limits: ServerLimits,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
@@ -65,7 +65,7 @@ class ServerService:
         """
         await self._lock(session, person, server_name)
         plan = await self._planner.plan(session, person, server_name, options)
-        await self._check_limits(session, plan, running)
+        await self._limits.check(session, plan, running)
         grant = await ServerStore(session).add(plan, self._clock())
         await record(session, grant.granted_at, person, "server.start", f"{person}/{server_name}")
         if plan.project is not None:
@@ -76,29 +76,6 @@ class ServerService:
         """Hold the project's row, then the person's, so that two starts at once count each other."""
         await session.scalar(select(ProjectRow.slug).where(ProjectRow.slug == server_name).with_for_update())
         await session.scalar(select(PersonRow.name).where(PersonRow.name == person).with_for_update())
-
-    async def _check_limits(self, session: AsyncSession, plan: ServerPlan, running: frozenset[str] | None) -> None:
-        store = ServerStore(session)
-        others = [
-            g.plan.server_name for g in await store.open_by(plan.person) if g.plan.server_name != plan.server_name
-        ]
-        if running is not None:
-            others = [name for name in others if name in running]
-        limit = self._limits.servers_per_person
-        if len(others) >= limit:
-            names = ", ".join(name or "workspace" for name in others)
-            detail = (
-                f"You run {len(others)} servers already ({names}); {limit} is the limit for each person on this Hub. "
-            )
-            raise ServerLimitError(detail + "Stop one of them and start this one again.", limit=limit, running=others)
-        if plan.project is None:
-            return
-        people = [name for name in await store.open_in(plan.project) if name != plan.person]
-        limit = self._limits.servers_per_project
-        if len(people) >= limit:
-            some = ", ".join(people[:5])
-            detail = f"The members of this project run {len(people)} servers ({some} …); {limit} is its limit. "
-            raise ServerLimitError(detail + "Ask one of them, or a lead, to stop theirs.", limit=limit, running=people)
 
     @writes
     async def ended(self, session: AsyncSession, person: str, server_name: str, *, grant: int | None = None) -> None:

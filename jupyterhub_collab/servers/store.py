@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from jupyterhub_collab.projects.models import Member
 from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
-from .models import Grant, OpenGrant, ServerPlan
+from .models import Grant, OpenGrant, RunningServer, ServerPlan
 from .schema import GrantedMountRow, GrantRow, ServerStopRow
 
 
@@ -110,6 +110,14 @@ class ServerStore:
         columns = (GrantRow.id, GrantRow.person, GrantRow.server_name)
         query = select(*columns).where(GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
         return [OpenGrant.model_validate(row, from_attributes=True) for row in await self._session.execute(query)]
+
+    async def running(self, *, person: str | None = None, project: str | None = None) -> list[RunningServer]:
+        """Return what runs of a person, or as server of a project."""
+        column, wanted = (GrantRow.person, person) if project is None else (GrantRow.project, project)
+        columns = (GrantRow.person, GrantRow.server_name, GrantRow.cpu, GrantRow.memory)
+        query = select(*columns).where(column == wanted, GrantRow.ended_at.is_(None))
+        found = await self._session.execute(query.order_by(GrantRow.person, GrantRow.id))
+        return [RunningServer.model_validate(row, from_attributes=True) for row in found]
 
     async def open_in(self, slug: str) -> list[str]:
         """Return who runs a project server of a project."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
+from pydantic import ByteSize
 
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.errors import MissingPermissionError, NotFoundError
@@ -210,6 +211,25 @@ async def test_a_lower_limit_ends_the_newest(running: World, with_settings: Call
     )
     two = with_settings(limits=Limits(servers_per_project=2))
     assert await excess(two) == {("viewer", SLUG): "over the limit of the project"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        (Limits(cpu_per_person=1), dict.fromkeys(PROJECT_SERVERS, "over the limit of the person: CPU")),
+        (
+            Limits(memory_per_person=ByteSize(3 * 1024**3)),
+            dict.fromkeys(PROJECT_SERVERS, "over the limit of the person: memory"),
+        ),
+        (Limits(cpu_per_project=2), {("viewer", SLUG): "over the limit of the project: CPU"}),
+        (Limits(memory_per_project=ByteSize(5 * 1024**3)), {("viewer", SLUG): "over the limit of the project: memory"}),
+        (Limits(cpu_per_person=2, memory_per_project=ByteSize(6 * 1024**3)), {}),
+    ],
+)
+async def test_a_lower_limit_of_what_they_have_together_ends_the_newest(
+    running: World, with_settings: Callable[..., Factory], limits: Limits, found: dict[tuple[str, str], str]
+) -> None:
+    assert await excess(with_settings(limits=limits)) == found
 
 
 async def test_a_gate_ends_those_outside_it(running: World, with_settings: Callable[..., Factory]) -> None:

@@ -3,18 +3,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pydantic import ByteSize
 
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.errors import (
     PlanRefusedError,
     ProjectArchivedPlanError,
+    ResourceLimitError,
     ServerLimitError,
     UnknownServerNameError,
 )
 from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.people.models import Kind
+from jupyterhub_collab.projects.service import ProjectChanges
 from jupyterhub_collab.servers.models import ServerPlan
-from jupyterhub_collab.settings import DataVolume, Limits, Storage
+from jupyterhub_collab.settings import DataVolume, Limits, ResourceClass, Storage
 from jupyterhub_collab.volumes.models import Mode, VolumeKind
 from tests.support.databases import snapshot
 from tests.support.world import MEMBERS, SLUG, World
@@ -231,6 +234,65 @@ async def test_one_project_runs_only_so_many(world: World, with_settings: Callab
     await servers.grant("viewer", "")  # workspaces are not the project's
     await servers.ended("lead", SLUG)
     await servers.grant("viewer", SLUG)
+
+
+TWO_SIZES = {"small": ResourceClass(cpu=1), "large": ResourceClass(cpu=4, memory=ByteSize(16 * 1024**3))}
+
+
+async def test_what_one_persons_servers_have_together(world: World, with_settings: Callable[..., Factory]) -> None:
+    limits = Limits(cpu_per_person=5.5, memory_per_person=ByteSize(20 * 1024**3))
+    servers = with_settings(limits=limits, resource_classes=TWO_SIZES).servers
+    await world.create("other", who="viewer")
+    await world.change(resource_class="large")
+    await servers.grant("viewer", SLUG)
+    await servers.grant("viewer", "")
+    with pytest.raises(ResourceLimitError) as caught:
+        await servers.grant("viewer", "other")
+    assert caught.value.detail == (
+        "This server would have 1 CPU. co2 4 CPU, workspace 1 CPU run already; 5.5 CPU is the limit for each person on "
+        "this Hub. Stop one of your servers, or choose a smaller size."
+    )
+    assert caught.value.extra == {
+        "resource": "CPU", "limit": "5.5 CPU", "used": {"co2": "4 CPU", "workspace": "1 CPU"},
+    }  # fmt: skip
+    await servers.grant("viewer", SLUG)  # the same server once more takes no more room
+    await servers.grant("viewer", "other", running=frozenset({SLUG}))  # what really runs counts
+    await servers.ended("viewer", SLUG)
+    await servers.ended("viewer", "other")
+    with pytest.raises(ResourceLimitError, match="workspace 2 GiB run already; 20 GiB is") as caught:
+        await with_settings(
+            limits=limits, resource_classes=TWO_SIZES | {"large": ResourceClass(memory=ByteSize(19 * 1024**3))}
+        ).servers.grant("viewer", SLUG)
+    assert caught.value.extra["resource"] == "memory"
+
+
+async def test_what_one_projects_servers_have_together(world: World, with_settings: Callable[..., Factory]) -> None:
+    factory = with_settings(
+        limits=Limits(cpu_per_project=2.5),
+        resource_classes={"small": ResourceClass(cpu=1.5), "large": ResourceClass(cpu=1)},
+    )
+    servers = factory.servers
+    await servers.grant("lead", SLUG)
+    await servers.grant("lead", "")  # workspaces are not the project's
+    with pytest.raises(ResourceLimitError, match=r"1.5 CPU. lead 1.5 CPU run already; 2.5 CPU .* Ask one of them"):
+        await servers.grant("editor", SLUG)
+    await factory.projects.change("lead", SLUG, ProjectChanges(resource_class="large"), etag=None)
+    await servers.grant("editor", SLUG)
+    await servers.grant("lead", SLUG)
+
+
+async def test_a_size_beyond_the_limit_says_so(world: World, with_settings: Callable[..., Factory]) -> None:
+    servers = with_settings(limits=Limits(cpu_per_project=0.5)).servers
+    with pytest.raises(ResourceLimitError, match=r"^This server would have 1 CPU. 0.5 CPU is .* Choose a smaller size"):
+        await servers.grant("lead", SLUG)
+
+
+async def test_fractions_of_cores_add_up(world: World, with_settings: Callable[..., Factory]) -> None:
+    tenth = {"small": ResourceClass(cpu=0.1)}
+    factory = with_settings(limits=Limits(cpu_per_project=0.3), resource_classes=tenth)
+    for person in MEMBERS:
+        await factory.servers.grant(person, SLUG)
+    assert await factory.servers.excess() == []
 
 
 # Ends and views -------------------------------------------------------------------------------------------
