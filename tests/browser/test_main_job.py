@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import lab
 from tests.support.browsing import log_in, logged_in, picture, window
-from tests.support.demo import Site, demo
+from tests.support.demo import Place, Site, demo
 from tests.support.notebooks import TREND
 
 SLUG = "atmospheric-co2"
@@ -30,7 +30,7 @@ We fit a trend and a seasonal cycle to weekly mean CO₂ from Mauna Loa.
 class Windows(dict[str, Page]):
     """A private window for each person, opened and logged in when first needed."""
 
-    def __init__(self, browser: Browser, site: Site) -> None:
+    def __init__(self, browser: Browser, site: Place) -> None:
         super().__init__()
         self._browser = browser
         self._site = site
@@ -47,7 +47,7 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def windows(browser: Browser, site: Site) -> Windows:
+def windows(browser: Browser, site: Place) -> Windows:
     return Windows(browser, site)
 
 
@@ -121,7 +121,7 @@ def test_3_the_lead_attaches_data(windows: Windows) -> None:
     picture(lead, "tutorial/04-data-attached")
 
 
-def test_4_the_editor_accepts_and_works(site: Site, windows: Windows) -> None:
+def test_4_the_editor_accepts_and_works(site: Place, windows: Windows) -> None:
     editor = windows["editor"]
     needs = editor.get_by_role("region", name="Needs you")
     expect(needs).to_contain_text("lead invites you to Atmospheric CO2 as editor")
@@ -145,7 +145,7 @@ def test_4_the_editor_accepts_and_works(site: Site, windows: Windows) -> None:
 
 
 def test_5_the_viewer_reads_and_cannot_save(
-    site: Site, windows: Windows, browser: Browser, cards: dict[str, str]
+    site: Place, windows: Windows, browser: Browser, cards: dict[str, str]
 ) -> None:
     viewer = windows["viewer"] = window(browser, site)
     viewer.goto(cards["link"])
@@ -190,7 +190,7 @@ def test_6_the_outsider_asks_and_the_lead_approves(windows: Windows) -> None:
     expect(outsider.get_by_role("navigation", name="Project", exact=True)).to_be_visible()
 
 
-def test_7_removal_ends_the_open_server(site: Site, windows: Windows) -> None:
+def test_7_removal_ends_the_open_server(site: Place, windows: Windows) -> None:
     lead, editor = windows["lead"], windows["editor"]
     address = f"/user/editor/{SLUG}/api/contents/{FOLDER}/trend.ipynb"
     assert asked_by(editor, address) == 200
@@ -263,7 +263,7 @@ def test_8_the_project_is_archived_and_restored(windows: Windows) -> None:
     expect(viewer.locator("#found")).to_contain_text("1 project ")
 
 
-def test_8_the_project_is_deleted_and_that_is_undone(site: Site, windows: Windows) -> None:
+def test_8_the_project_is_deleted_and_that_is_undone(site: Place, windows: Windows) -> None:
     lead = windows["lead"]
     tab(lead, "Settings")
     lead.get_by_role("link", name="Delete project").click()

@@ -12,7 +12,7 @@ from typing import Any, Final
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.support.demo import PASSWORD, Site
+from tests.support.demo import PASSWORD, Place
 
 PICTURES: Final = "MANUAL_PICTURES"
 """Names the folder into which the main job puts the pictures of the manual; without it none are kept."""
@@ -32,7 +32,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def window(browser: Browser, site: Site, **options: Any) -> Page:
+def window(browser: Browser, site: Place, **options: Any) -> Page:
     """Open a private window."""
     settings = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"} | options
     context = browser.new_context(base_url=site.address, **settings)
@@ -50,7 +50,7 @@ def log_in(page: Page, name: str) -> None:
     expect(page.locator("#username_input")).to_have_count(0)
 
 
-def logged_in(browser: Browser, site: Site, name: str, **options: Any) -> Page:
+def logged_in(browser: Browser, site: Place, name: str, **options: Any) -> Page:
     """Open a private window of someone who is logged in."""
     page = window(browser, site, **options)
     log_in(page, name)

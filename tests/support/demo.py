@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -39,10 +39,28 @@ _CLIENT: Final = httpx.Client(timeout=90, limits=httpx.Limits(max_keepalive_conn
 _XSRF: Final = re.compile(r'name="_xsrf" value="([^"]+)"')
 
 
+class Place(Protocol):
+    """Where the product runs, whatever it runs on."""
+
+    @property
+    def address(self) -> str:
+        """Where people come in."""
+
+    @property
+    def log(self) -> str:
+        """The end of what the Hub and all that it started said."""
+
+    def project(self, slug: str) -> Path:
+        """Return a project's folder on the disk."""
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float = 15) -> float:
+        """Wait until something holds; return how long that took."""
+
+
 class Person:
     """Someone who uses the product by HTTP: a session as a browser has it, and a Hub token for the JSON API."""
 
-    def __init__(self, site: Site, name: str) -> None:
+    def __init__(self, site: Place, name: str) -> None:
         self.site = site
         self.name = name
         self.web = httpx.Client(base_url=site.address, follow_redirects=True, timeout=90, headers=NAVIGATION)
@@ -270,11 +288,16 @@ class Site:
 
     def wait_until(self, holds: Callable[[], bool], seconds: float = 15) -> float:
         """Wait until something holds; return how long that took."""
-        begun = time.monotonic()
-        while not holds():
-            assert time.monotonic() - begun < seconds, f"Not within {seconds} s.\n{self.log}"
-            time.sleep(0.05)
-        return time.monotonic() - begun
+        return wait_until(holds, seconds, lambda: self.log)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, log: Callable[[], str]) -> float:
+    """Wait until something holds; return how long that took. If it never does, show the log."""
+    begun = time.monotonic()
+    while not holds():
+        assert time.monotonic() - begun < seconds, f"Not within {seconds} s.\n{log()}"
+        time.sleep(0.05)
+    return time.monotonic() - begun
 
 
 @contextlib.contextmanager

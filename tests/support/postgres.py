@@ -121,13 +121,16 @@ class PostgresCluster:
         raise RuntimeError(msg)
 
 
-def _start(folder: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(folder: Path, settings: Mapping[str, str], clients: str) -> subprocess.Popen[bytes]:
     programs, data = _programs(), folder / "data"
     account = _account()
     os.chown(folder, account.pw_uid, account.pw_gid)
     quiet = {"cwd": folder, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     make = [str(programs / "initdb"), "--pgdata", str(data), "--username", "collab", "--auth", "trust", "--no-sync"]
     subprocess.run(_as_account([*make, "--encoding", "UTF8", "--locale", "C.UTF-8"]), check=True, **quiet)  # type: ignore[call-overload]
+    if clients:
+        with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+            rules.write(f"host all all {clients} trust\n")
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     run = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *options]
     with (folder / "log").open("wb") as log:
@@ -135,12 +138,15 @@ def _start(folder: Path, settings: Mapping[str, str]) -> subprocess.Popen[bytes]
 
 
 @contextmanager
-def running_cluster(**settings: str) -> Iterator[PostgresCluster]:
-    """Run a PostgreSQL until the end of the block, with some of its settings as wanted."""
+def running_cluster(*, clients: str = "", **settings: str) -> Iterator[PostgresCluster]:
+    """Run a PostgreSQL until the end of the block, with some of its settings as wanted.
+
+    It listens on a Unix socket; for ``clients``, a range of addresses, also where ``listen_addresses`` says.
+    """
     folder = Path(tempfile.mkdtemp(prefix="collab-pg-"))
     process = None
     try:
-        process = _start(folder, _OPTIONS | settings)
+        process = _start(folder, _OPTIONS | settings, clients)
         cluster = PostgresCluster(folder)
         cluster.wait(process)
         yield cluster

@@ -81,13 +81,13 @@ def hold_open(person: Person, slug: str = SLUG) -> Path:
     return held
 
 
-def assert_ended(person: Person, server: str, held: Path) -> None:
+def assert_ended(site: Site, person: Person, server: str, held: Path) -> None:
     """Check that a server ends: gone for the Hub, gone as a process, and its open file is written no more."""
     person.site.wait_until(lambda: server not in person.servers(), 5)
     size = held.stat().st_size
     person.site.wait_until(lambda: held.stat().st_size == size, 1)
     assert person.ask(server, "GET", f"api/contents/{FOLDER}", follow_redirects=True).status_code in {404, 424, 503}
-    assert not [pid for pid in person.site.sandboxes() if holds(pid, held)]
+    assert not [pid for pid in site.sandboxes() if holds(pid, held)]
 
 
 def holds(pid: int, path: Path) -> bool:
@@ -224,7 +224,7 @@ def test_7_removal_ends_the_server_that_holds_a_file_open(site: Site, people: Pe
     lead, editor = people["lead"], people["editor"]
     held = hold_open(editor)
     lead.api("DELETE", f"/projects/{SLUG}/members/editor", 204)
-    assert_ended(editor, SLUG, held)
+    assert_ended(site, editor, SLUG, held)
     assert editor.hub("POST", f"/users/editor/servers/{SLUG}").status_code == 404
     editor.start()
     with Kernel(editor) as kernel:
@@ -238,7 +238,7 @@ def test_7_removal_ends_the_server_that_holds_a_file_open(site: Site, people: Pe
     assert site.project(SLUG).joinpath("trend.ipynb").exists()
 
 
-def test_7_demotion_does_the_same(people: People) -> None:
+def test_7_demotion_does_the_same(site: Site, people: People) -> None:
     lead, editor = people["lead"], people["editor"]
     lead.api("PUT", f"/projects/{SLUG}/members/editor", json={"role": "editor"})
     (invitation,) = editor.api("GET", "/me/invitations")["items"]
@@ -246,7 +246,7 @@ def test_7_demotion_does_the_same(people: People) -> None:
     editor.start(SLUG)
     held = hold_open(editor)
     lead.api("PUT", f"/projects/{SLUG}/members/editor", json={"role": "viewer"})
-    assert_ended(editor, SLUG, held)
+    assert_ended(site, editor, SLUG, held)
     editor.start(SLUG)
     with Kernel(editor, SLUG) as kernel:
         assert kernel.say(READ_ONLY.format(paths=[f"/home/editor/{FOLDER}"])) == "Read-only file system\n" * 3
@@ -273,7 +273,7 @@ def test_8_archiving_ends_project_servers_and_leaves_files_to_read(site: Site, p
     held = hold_open(editor)
     lead.start()
     assert lead.api("POST", f"/projects/{SLUG}/archive")["state"] == "archived"
-    assert_ended(editor, SLUG, held)
+    assert_ended(site, editor, SLUG, held)
     site.wait_until(lambda: "" not in lead.servers(), 5)
     refused = editor.hub("POST", f"/users/editor/servers/{SLUG}")
     assert refused.status_code == 409
