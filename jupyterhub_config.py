@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from jupyterhub_collab import logs
 from jupyterhub_collab.settings import FILE_VARIABLE, load_settings
 from jupyterhub_collab.state import StateFolder, free_port
 from jupyterhub_collab_services import hub_pages
-from jupyterhub_collab_spawner import addresses, checks
+from jupyterhub_collab_spawner import addresses, checks, request_names
 
 c = get_config()  # noqa: F821 - JupyterHub gives it to this file
 
@@ -39,6 +40,11 @@ c.ConfigurableHTTPProxy.command = addresses.proxy_command(local_proxy if local_p
 c.JupyterHub.db_url = f"sqlite:///{state / 'hub.sqlite'}"
 subprocess.run([sys.executable, "-m", "jupyterhub_collab.cli", "db", "upgrade"], check=True)
 c.JupyterHub.cookie_secret_file = str(state / "cookie-secret")
+
+# The log. Every request has a name, which stands in each line about it, in the answer and on the page of an error. The
+# settings say whether lines are text or JSON.
+c.JupyterHub.logging_config = logs.hub_logging(settings)
+c.JupyterHub.tornado_settings = request_names.TORNADO_SETTINGS
 
 # Who logs in. Here people sign up, and the operators that the settings name approve them at /hub/authorize; the first
 # operator needs no approval and should sign up first. Whoever holds an invitation link to a project needs none either.

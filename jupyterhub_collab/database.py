@@ -21,6 +21,7 @@ from sqlalchemy import Connection, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from . import metrics
 from .errors import BusyError
 
 TRIES: Final = 5
@@ -147,7 +148,9 @@ class Database:
                 if not _may_retry(error):
                     raise
                 if attempt == TRIES:
+                    metrics.GIVEN_UP.inc()
                     raise BusyError from error
+                metrics.RETRIES.inc()
             await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311 - jitter, not a secret
         raise AssertionError
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from jupyterhub_collab import logs
 from jupyterhub_collab.settings import Settings
 
 from .base.marks import hue, initials
@@ -18,11 +19,18 @@ def face(user: Any) -> dict[str, str | int]:
     return {"initials": initials(name), "hue": hue(name)}
 
 
+def request_id(_user: Any) -> str:
+    """Return the name of the request that a page answers, for the page of an error."""
+    return logs.request_id()
+
+
 def template_vars(settings: Settings, *, isolation: str = "sandbox") -> dict[str, Any]:
     """Return what our templates of the Hub's pages show besides what the Hub gives them."""
     return {
         "collab_site": settings.site.name,
         "collab_contact": settings.site.operator_contact,
         "collab_isolation": isolation,
-        "collab_face": face,  # JupyterHub calls it with the user of each page
+        # JupyterHub calls these with the user of each page
+        "collab_face": face,
+        "collab_request": request_id,
     }

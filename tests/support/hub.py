@@ -57,11 +57,17 @@ class FakeHub:
     """The sentence with which the next starts are refused; empty: they are not."""
     away: bool = False
     admins: frozenset[str] = frozenset()
+    more_scopes: dict[str, list[str]] = field(default_factory=dict)
+    """Scopes that someone's token has besides."""
+    services: frozenset[str] = frozenset()
+    """Names of services, not of persons."""
     browser_user: str = ""
     """Who has logged in with the browser; empty: nobody, and the login page asks."""
     servers: dict[tuple[str, str], FakeServer] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
     """Method and path of each request to the API."""
+    request_ids: list[str | None] = field(default_factory=list)
+    """The header X-Request-ID of each of them."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def user(self, name: str) -> dict[str, Any]:
@@ -69,11 +75,11 @@ class FakeHub:
         mine = {server: found for (owner, server), found in self.servers.items() if owner == name}
         return {
             "name": name,
-            "kind": "user",
+            "kind": "service" if name in self.services else "user",
             "admin": name in self.admins,
             "groups": [],
             "roles": ["user"],
-            "scopes": [scope.replace("!user", f"!user={name}") for scope in SCOPES],
+            "scopes": [scope.replace("!user", f"!user={name}") for scope in SCOPES] + self.more_scopes.get(name, []),
             "session_id": None,
             "servers": {server: self._model(name, server, found) for server, found in mine.items()},
         }
@@ -145,6 +151,7 @@ class _Api(_Handler):
 
     def prepare(self) -> None:
         self.hub.seen.append(f"{self.request.method} {self.request.path}")
+        self.hub.request_ids.append(self.request.headers.get("X-Request-ID"))
         if self.hub.away:
             self.set_status(503)
             self.finish("away")

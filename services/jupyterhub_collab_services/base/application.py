@@ -9,6 +9,7 @@ import signal
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
+from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.services.auth import HubOAuth
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
@@ -16,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.web import Application
-from traitlets import Bool, Unicode
+from traitlets import Bool, Unicode, default
 from traitlets.config import Application as TraitsApplication
 
+from jupyterhub_collab import logs
 from jupyterhub_collab.access.models import SiteRight
 from jupyterhub_collab.errors import ForbiddenError, LoginRequiredError, SettingsError
 from jupyterhub_collab.factory import Factory
@@ -28,14 +30,18 @@ from jupyterhub_collab.settings import Settings, load_settings
 from .body_limit import DRAINED, LimitedServer
 from .handlers import CollabHandler
 from .lifecycle import end_with_parent
+from .tracing import name_requests
 
 log = logging.getLogger(__name__)
 
 _BELIEVED_SECONDS: Final = 1  # 0 would mean for ever
+_READ_METRICS: Final = "read:metrics"  # what the Hub asks of whoever reads its own
 
 
 class HealthHandler(CollabHandler):
     """Tells whether the service and its database answer."""
+
+    route = "/healthz"
 
     async def prepare(self) -> None:
         """Ask nobody who it is."""
@@ -51,7 +57,14 @@ class HealthHandler(CollabHandler):
 
 
 class MetricsHandler(CollabHandler):
-    """Prometheus metrics, for operators: send an operator's Hub token."""
+    """Prometheus metrics: send a Hub token of an operator, or one with the scope `read:metrics`."""
+
+    route = "/metrics"
+
+    @property
+    def hub_scopes(self) -> set[str]:
+        """The scopes of which one opens this address."""
+        return {*self.hub_auth.access_scopes, _READ_METRICS}
 
     async def get(self) -> None:
         """Write the metrics.
@@ -60,19 +73,26 @@ class MetricsHandler(CollabHandler):
         ------
         LoginRequiredError, ForbiddenError
         """
-        if self.who is None:
+        if self.current_user is None:
             raise LoginRequiredError
-        if SiteRight.OPERATOR not in await self.factory.people.rights(self.who):
-            msg = "Metrics are for operators."
+        if not await self._may():
+            msg = f"Metrics are for operators, and for tokens with the scope “{_READ_METRICS}”."
             raise ForbiddenError(msg)
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
         self.finish(generate_latest())
+
+    async def _may(self) -> bool:
+        if _READ_METRICS in self.current_user["scopes"]:
+            return True
+        return self.who is not None and SiteRight.OPERATOR in await self.factory.people.rights(self.who)
 
 
 class Service(TraitsApplication):
     """A Hub service. JupyterHub starts it and passes its address and token in the environment."""
 
     name = "jupyterhub-collab-service"
+    short_name = ""
+    """What metrics and log call it."""
     aliases = {"settings": "Service.settings_file", "url": "Service.url"}  # noqa: RUF012 - traitlets' own way
 
     settings_file = Unicode(
@@ -89,6 +109,10 @@ class Service(TraitsApplication):
         help="Scheme and host of links that people send to each other; else that of the request."
     ).tag(config=True)
 
+    @default("log_level")
+    def _every_request(self) -> int:
+        return logging.INFO
+
     def make_application(self, factory: Factory, hub_auth: HubOAuth) -> Application:
         """Return the web application."""
         raise NotImplementedError
@@ -99,20 +123,19 @@ class Service(TraitsApplication):
 
     def start(self) -> None:
         """Run until a signal ends it."""
-        logging.basicConfig(
-            level=cast("int | str", self.log_level), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-        )
         if self.end_with_hub:
             end_with_parent(os.getppid())
         try:
             settings = load_settings(self.settings_file or None)
         except SettingsError as error:
             self.exit(f"{error}")
+        logs.configure(settings, self.short_name, cast("int", self.log_level))
         asyncio.run(self._run(settings))
 
     async def _run(self, settings: Settings) -> None:
         factory = Factory.open(settings)
         await upgrade(factory.database)
+        JupyterHubHTTPClient.instance(session_options={"trace_configs": [name_requests()]})
         server = LimitedServer(self.make_application(factory, self.hub_auth()), max_body_size=DRAINED, xheaders=True)
         self._listen(server)
         ended = asyncio.Event()

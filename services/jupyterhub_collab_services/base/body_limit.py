@@ -1,4 +1,6 @@
-"""A limit on request bodies that answers with a problem instead of a cut connection.
+"""The HTTP server of a service: each request has a name from its first line on, and a limit on its body.
+
+The limit answers with a problem instead of a cut connection.
 
 Tornado's own ``max_body_size`` closes the connection while the client still sends, so that the client, or the proxy
 between, reports a broken connection and not the reason. Here a body over the limit is read to its end, kept nowhere,
@@ -12,6 +14,8 @@ from typing import Any, Final
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+
+from jupyterhub_collab import logs
 
 LIMIT: Final = 1_000_000
 # Read and thrown away up to here; past it the connection is cut after all
@@ -28,6 +32,7 @@ class _LimitedBody(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         self._connection.collab_body_too_large = False
+        logs.begin_request(headers.get(logs.HEADER))
         return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
+from jupyterhub_collab import logs
 from jupyterhub_collab.errors import (
     CollabError,
     DatabaseAwayError,
@@ -26,6 +26,7 @@ from jupyterhub_collab.factory import Factory
 
 from .body_limit import LIMIT
 from .errors import BodyTooLargeError, HubAwayError, MethodNotAllowedError, UnexpectedError, XsrfError
+from .metrics import count_problem
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
 
     who: str | None = None
     request_id: str = ""
+    route: str = ""
+    """The address as the table of routes has it, for metrics and log."""
 
     @property
     def factory(self) -> Factory:
@@ -103,8 +106,8 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
 
     def set_default_headers(self) -> None:
         """Say to the browser what this page may do."""
-        self.request_id = self.request.headers.get("X-Request-Id", "")[:64] or secrets.token_hex(8)
-        self.set_header("X-Request-Id", self.request_id)
+        self.request_id = logs.request_id()
+        self.set_header(logs.HEADER, self.request_id)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
@@ -166,12 +169,14 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
         """Answer with a problem document (RFC 9457)."""
         self.set_status(problem.status)
         self.set_header("Content-Type", PROBLEM)
-        self.finish(json.dumps(problem.problem() | {"instance": self.request.path}))
+        about_request = {"instance": self.request.path, "request_id": self.request_id}
+        self.finish(json.dumps(problem.problem() | about_request))
 
     def problem(self, kwargs: dict[str, Any]) -> CollabError:
         """Return what to show for the exception that tornado hands to ``write_error``."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         problem = problem_of(error, self.request_id)
+        count_problem(self, problem)
         if isinstance(problem, LoginRequiredError):
             self.set_header("WWW-Authenticate", "Bearer")
         if isinstance(problem, MethodNotAllowedError):
@@ -190,7 +195,7 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
             return
         if isinstance(value, HTTPError) and value.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
             return
-        log.error("request %s failed", self.request_id, exc_info=(typ, value, tb))
+        log.error("request %s failed: %s", self.request_id, self.route, exc_info=(typ, value, tb))
 
 
 def too_large(request: HTTPServerRequest) -> bool:

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import ValidationError
 from tornado.web import StaticFileHandler
 
-from jupyterhub_collab.errors import CollabError, InvalidInputError, LoginRequiredError, NotFoundError
+from jupyterhub_collab.errors import (
+    CollabError,
+    InvalidInputError,
+    LoginRequiredError,
+    NotFoundError,
+    UnknownAccountError,
+)
 from jupyterhub_collab.factory import utc_now
 
 from .errors import MethodNotAllowedError
 from .handlers import CollabHandler, invalid_input
+from .metrics import count_problem
 from .rendering import STATIC, environment, static_url
 
 if TYPE_CHECKING:
@@ -134,6 +141,7 @@ class PageHandler(CollabHandler):
             "login_url": f"{self.prefix}login?next={self.request.path}",
             "static": lambda path: static_url(self.prefix, path),
             "xsrf": self._xsrf(),
+            "request_id": self.request_id,
             "isolation": os.environ.get(ISOLATION, ""),
             "needs": 0,
             "is_operator": False,
@@ -199,7 +207,7 @@ class PageHandler(CollabHandler):
 
     def leads_to_login(self, problem: CollabError) -> bool:
         """Tell whether a visitor is asked to log in instead of being told what is wrong."""
-        return isinstance(problem, LoginRequiredError)
+        return isinstance(problem, LoginRequiredError) and not isinstance(problem, UnknownAccountError)
 
     def error_context(self) -> dict[str, Any]:
         """Return what the error page may use besides; it can't wait for the database."""
@@ -223,12 +231,12 @@ class FormHandler(PageHandler):
         """Do what the form asks for, or say why not."""
         try:
             await self.act(*arguments)
-        except ValidationError as error:
-            await self.again(invalid_input(error), *arguments)
-        except CollabError as problem:
+        except (CollabError, ValidationError) as error:
+            problem = invalid_input(error) if isinstance(error, ValidationError) else error
             if problem.status in _FINAL:
                 raise
             await self.again(problem, *arguments)
+            count_problem(self, problem)
 
 
 class StaticFiles(StaticFileHandler):

@@ -102,13 +102,17 @@ class Routes:
 
         return add
 
-    def handlers(self, prefix: str) -> list[URLSpec]:
-        """Return what tornado needs to dispatch, one entry for each path."""
+    def handlers(self, root: str, prefix: str) -> list[URLSpec]:
+        """Return what tornado needs to dispatch, one entry for each path below the root of the service."""
         paths: dict[str, dict[str, Route]] = {}
         for route in self.table:
             paths.setdefault(route.path, {})[route.method] = route
         return [
-            URLSpec(prefix + _PARAMETER.sub("([^/]+)", path), ApiHandler, {"routes": routes})
+            URLSpec(
+                f"{root}{prefix}" + _PARAMETER.sub("([^/]+)", path),
+                ApiHandler,
+                {"routes": routes, "route": f"/{prefix}{path}"},
+            )
             for path, routes in paths.items()
         ]
 
@@ -118,9 +122,10 @@ class ApiHandler(CollabHandler):
 
     _routes: dict[str, Route]
 
-    def initialize(self, routes: dict[str, Route]) -> None:
-        """Take the routes of this path, by method."""
+    def initialize(self, routes: dict[str, Route], route: str) -> None:
+        """Take the routes of this path, by method, and what to call it."""
         self._routes = routes
+        self.route = route
 
     async def _answer(self, *arguments: str) -> None:
         route = self._routes.get(self.request.method or "")

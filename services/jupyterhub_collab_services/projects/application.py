@@ -31,6 +31,8 @@ def cookie_secret(api_token: str) -> bytes:
 class OpenApiHandler(CollabHandler):
     """The OpenAPI document."""
 
+    route = "/openapi.json"
+
     async def prepare(self) -> None:
         """Ask nobody who it is: the document tells no secret."""
 
@@ -52,7 +54,7 @@ def make_application(factory: Factory, hub_auth: HubOAuth, **settings: Any) -> A
         URLSpec(f"{prefix}healthz", HealthHandler),
         URLSpec(f"{prefix}metrics", MetricsHandler),
         URLSpec(f"{prefix}openapi.json", OpenApiHandler),
-        *api.handlers(f"{prefix}{PREFIX}"),
+        *api.handlers(prefix, PREFIX),
         URLSpec(f"{prefix}{PREFIX}/.*", UnknownPathHandler),
         *pages(prefix),
     ]
@@ -63,7 +65,7 @@ def make_application(factory: Factory, hub_auth: HubOAuth, **settings: Any) -> A
         hub_servers=HubServers(hub_auth.api_url),
         people_limit=PerMinute(factory.settings.people.searches_per_minute),
         prefix=prefix,
-        service_name="projects",
+        service_name=ProjectsService.short_name,
         cookie_secret=cookie_secret(hub_auth.api_token),
         xsrf_cookies=True,
         log_function=count_request,
@@ -75,6 +77,7 @@ class ProjectsService(Service):
     """The projects service."""
 
     name = "jupyterhub-collab-projects"
+    short_name = "projects"
     description = "Pages and JSON API in which people run their projects."
 
     def make_application(self, factory: Factory, hub_auth: HubOAuth) -> Application:
