@@ -69,6 +69,7 @@ def page_route(path: str, **needs: Permission | SiteRight | str) -> Callable[[H]
     """Put the decorated handler into the table: its methods by name, each with the permission that the core checks."""
 
     def add(handler: H) -> H:
+        handler.route = f"/{path}"
         table.append(PageRoute(path=path, handler=handler, needs={k.upper(): v for k, v in needs.items()}))
         return handler
 
