@@ -30,11 +30,16 @@ demo-check: for-browsing .venv/ready-dev node_modules/ready ## Start the demo, w
 
 .PHONY: test
 test: for-testing .venv/ready-dev node_modules/ready ## Run the tests (about 15 minutes)
-	@exec pytest -m 'not long'
+	@exec pytest -m 'not long and not cluster'
 
 .PHONY: test-long
 test-long: for-testing .venv/ready-dev node_modules/ready ## Run the counted tests: races, kills, random requests
 	@exec pytest -m long --timeout 0 --capture=no
+
+.PHONY: test-cluster
+test-cluster: for-cluster .venv/ready-dev node_modules/ready ## Run the tests on a real Kubernetes (35 minutes from nothing)
+	@python -m tests.cluster build
+	@exec pytest -m cluster --timeout 900 tests/cluster
 
 .PHONY: bench
 bench: for-testing .venv/ready-dev node_modules/ready ## Measure; BENCH=name for one figure
@@ -59,13 +64,16 @@ constraints: .venv/ready-dev ## Pin the newest versions of everything
 
 # What the verbs stand on. A stamp stands for what was installed from the files behind it.
 
-.PHONY: for-running for-browsing for-testing
+.PHONY: for-running for-browsing for-testing for-cluster
 for-running:
 	@tools/bootstrap system bubblewrap
 for-browsing:
 	@tools/bootstrap system bubblewrap chromium
 for-testing:
 	@tools/bootstrap system bubblewrap chromium postgresql
+for-cluster:
+	@tools/bootstrap system chromium postgresql buildah debootstrap default-jre-headless maven \
+		containerd runc containernetworking-plugins iptables iproute2 busybox-static
 
 .venv/ready-run: $(DECLARED)
 	@tools/bootstrap venv $(RUN_EXTRAS)

@@ -1,0 +1,48 @@
+"""Clusters for tests. The control plane alone comes within seconds, so its tests come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .cluster import STATE, Cluster
+from .node import LINK
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "cluster" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane with two nodes that KWOK plays: any pod runs at once, and ends at once if it never restarts."""
+    made = Cluster(tmp_path_factory.mktemp("control-plane"), full=False)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real node. One that runs in this checkout already is used, and left running."""
+    there = STATE.exists()
+    made = Cluster()
+    try:
+        made.up()
+        yield made
+    finally:
+        if not there:
+            made.down()
+            assert_nothing_left(made)
+
+
+def assert_nothing_left(cluster: Cluster) -> None:
+    """Check that a cluster that was taken down left nothing on this machine."""
+    assert cluster.processes.names() == set()
+    assert not cluster.state.exists()
+    assert not Path("/sys/class/net", LINK).exists()
+    assert str(cluster.state) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
