@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from .errors import ClusterError
+from .layout import CACHE
 
 SOURCES: Final = Path(__file__).parent / "binaries"
-CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyterhub-collab-tests"
 # What a control plane needs comes first, so that its tests need not wait for the rest
 FAMILIES: Final = ("pause", "etcd", "kwok", "kubernetes", "helm", "coredns")
 GO: Final = "go1.26"  # the API server that Go 1.27 builds can't serve its OpenAPI schema

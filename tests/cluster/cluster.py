@@ -18,12 +18,12 @@ import httpx
 from . import control_plane, node
 from .api import Api
 from .archives import write_archive
-from .binaries import CACHE, build, program
+from .binaries import build, program
 from .errors import ClusterError
-from .layout import MACHINE_ADDRESS, MANIFESTS, NODE_ADDRESS, Layout
+from .layout import CACHE, CHECKOUT, MACHINE_ADDRESS, MANIFESTS, NODE_ADDRESS, Layout
 from .processes import Processes
 
-STATE: Final = Path(__file__).parents[2] / "cluster-state"
+STATE: Final = CHECKOUT / "cluster-state"
 _SHELL: Final = ("sh", "nc", "sleep", "cat", "touch", "id", "ls", "stat", "nslookup", "wget", "httpd", "dd", "true")
 _NEEDED: Final = ("pause", "etcd", "kwok", "kubernetes", "helm")
 _BUSYBOX: Final = Path("/bin/busybox")

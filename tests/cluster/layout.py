@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ API_SERVICE: Final = "10.96.0.1"
 DNS_SERVICE: Final = "10.96.0.10"
 CGROUP: Final = "jupyterhub-collab-tests"
 MANIFESTS: Final = Path(__file__).parent / "manifests"
+CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jupyterhub-collab-tests"
 CHECKOUT: Final = Path(__file__).parents[2]
 _PORTS: Final = ("api", "etcd", "etcd-peer", "controller-manager", "scheduler", "kwok")
 _FIXED: Final = {"api": 6443, "etcd": 2379, "etcd-peer": 2380, "controller-manager": 10257, "scheduler": 10259}
