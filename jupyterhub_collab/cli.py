@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _add_doctor(verbs)
     _add_database(verbs)
     _add_projects(verbs)
+    _add_people(verbs)
     _add_audit(verbs)
     return made
 
@@ -91,6 +92,13 @@ def _add_projects(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verb = nested.add_parser("export", help="all that the database holds of a project, as JSON")
     verb.add_argument("slug")
     verb.set_defaults(verb=export_project)
+
+
+def _add_people(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    nested = verbs.add_parser("people", help="persons").add_subparsers(required=True, metavar="VERB")
+    verb = nested.add_parser("remove", help="take a person out of all projects and groups and stop their servers")
+    verb.add_argument("name", help="the account name")
+    verb.set_defaults(verb=remove_person)
 
 
 def _add_audit(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -197,6 +205,18 @@ def show_project(given: Arguments) -> int:
 def export_project(given: Arguments) -> int:
     """Print all that the database holds of a project, as JSON."""
     _say(asyncio.run(_export(given.slug)).model_dump_json(indent=2))
+    return 0
+
+
+def remove_person(given: Arguments) -> int:
+    """Remove a person from all projects and groups; enforcement stops their servers."""
+
+    async def work() -> None:
+        async with _factory() as factory:
+            await factory.departures.remove_by_command(given.name)
+
+    asyncio.run(work())
+    _say(f"{given.name} is removed. Keep the account from logging in, and delete it on the Hub's admin page.")
     return 0
 
 

@@ -83,6 +83,18 @@ class LoginRequiredError(CollabError):
         super().__init__("This needs an account. Log in, or send a Hub token in the Authorization header.")
 
 
+class UnknownAccountError(LoginRequiredError):
+    """An account that is logged in to the Hub and that the core does not know, or does not know any more."""
+
+    code = "unknown-account"
+    title = "Log in again"
+
+    def __init__(self) -> None:
+        super(LoginRequiredError, self).__init__(
+            "Your account is not known here, or it was removed. Log out and in again; else ask the operator."
+        )
+
+
 class ForbiddenError(CollabError):
     """The asker may see it, but not do this with it."""
 
@@ -140,6 +152,20 @@ class LastLeadError(ConflictError):
         super().__init__(f"{person} is the only lead of this project. Make someone else lead first.")
 
 
+class OnlyLeadError(ConflictError):
+    """A person can't be removed from everything while projects have no other lead."""
+
+    code = "only-lead"
+    title = "Projects would be without a lead"
+
+    def __init__(self, person: str, projects: list[str]) -> None:
+        some = ", ".join(projects[:_NAMED]) + (" …" if len(projects) > _NAMED else "")
+        super().__init__(
+            f"{person} is the only lead of {some}. Give each of these another lead, or delete it, and try again.",
+            projects=projects,
+        )
+
+
 class AlreadyMemberError(ConflictError):
     """The person is a member already."""
 
@@ -162,6 +188,20 @@ class ArchivedError(ConflictError):
 
     def __init__(self, slug: str) -> None:
         super().__init__(f"“{slug}” is archived and can only be read. One of its leads can restore it in its settings.")
+
+
+class SmallerVolumeError(ConflictError):
+    """A volume would become smaller."""
+
+    code = "volume-only-grows"
+    title = "A volume only grows"
+
+    def __init__(self, present: int) -> None:
+        super().__init__(
+            f"This one has {present / 2**30:.4g} GiB. Give it more, or move the files into a new project.",
+            field="volume_size",
+            present=present,
+        )
 
 
 class InvitationUsedError(ConflictError):

@@ -12,6 +12,7 @@ from .database import Database
 from .environments.service import Catalogue
 from .metrics import watch_connections
 from .people.service import PeopleService
+from .projects.departure_service import DepartureService
 from .projects.invitation_service import InvitationService
 from .projects.join_request_service import JoinRequestService
 from .projects.member_service import MemberService
@@ -41,10 +42,12 @@ class Factory:
         planner = Planner(authorizer, self.catalogue, limits, settings.storage)
         self.audit = AuditService(database, authorizer)
         self.people = PeopleService(database, authorizer, settings.people, clock)
-        self.projects = ProjectService(database, authorizer, self.catalogue, limits, clock)
+        usual_size = int(settings.storage.project_size)
+        self.projects = ProjectService(database, authorizer, self.catalogue, limits, clock, usual_size=usual_size)
         self.members = MemberService(database, authorizer, limits, clock, consent=settings.people.consent)
         self.invitations = InvitationService(database, authorizer, limits, clock)
         self.join_requests = JoinRequestService(database, authorizer, clock)
+        self.departures = DepartureService(database, authorizer, clock)
         self.data = DataService(database, authorizer, self.catalogue, clock)
         self.servers = ServerService(database, authorizer, planner, ExcessQuery(settings), ServerLimits(limits), clock)
 

@@ -74,14 +74,20 @@ def _bounded(text: str, *, safe: frozenset[str]) -> str:
     return f"{escaped[:20]}-h-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
-def home_volume(person: str) -> str:
+def _of_holder(person: str, holder: int) -> str:
+    """Return a safe name for a person; ``holder`` tells those apart who had the account name one after the other."""
+    # "-n" begins no escape either
+    return _bounded(person, safe=_SAFE) + (f"-n{holder}" if holder > 1 else "")
+
+
+def home_volume(person: str, holder: int = 1) -> str:
     """Return the name of a person's home volume: a folder on one machine, a claim on Kubernetes."""
-    return f"home-{_bounded(person, safe=_SAFE)}"
+    return f"home-{_of_holder(person, holder)}"
 
 
-def scratch_volume(person: str) -> str:
+def scratch_volume(person: str, holder: int = 1) -> str:
     """Return the name of a person's scratch volume."""
-    return f"scratch-{_bounded(person, safe=_SAFE)}"
+    return f"scratch-{_of_holder(person, holder)}"
 
 
 def project_volume(slug: str) -> str:

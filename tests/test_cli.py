@@ -158,3 +158,14 @@ def test_the_settings_of_the_state_folder_are_found(run: Run, tmp_path: Path) ->
 @pytest.mark.parametrize("limit", ["0", "-1", "many"])
 def test_a_limit_that_is_none_is_refused(run: Run, limit: str) -> None:
     assert run("audit", "--limit", limit).code == 2
+
+
+@pytest.mark.usefixtures("_at_database")
+def test_a_person_is_removed(run: Run, world: World) -> None:
+    done = run("people", "remove", "viewer")
+    assert (done.code, "viewer is removed" in done.said) == (0, True)
+    assert asyncio.run(world.factory.people.get("viewer")) is None
+    assert run("people", "remove", "viewer").code == (
+        "There is no such person, or you may not see it. Check the address, or ask whoever sent it to you."
+    )
+    assert "only lead of co2" in str(run("people", "remove", "lead").code)

@@ -63,6 +63,7 @@ class Permission(StrEnum):
     MANAGE_DATA = "data:manage"
     CHANGE_README = "readme:change"
     CHANGE_SETTINGS = "settings:change"
+    RESIZE = "volume:resize"
     STOP_SERVERS = "servers:stop"
     ARCHIVE = "project:archive"
     DELETE = "project:delete"
@@ -98,6 +99,7 @@ PERMISSIONS: Final[dict[Standing, frozenset[Permission]]] = {
             _P.READ_ACTIVITY,
             _P.MANAGE_MEMBERS,
             _P.CHANGE_SETTINGS,
+            _P.RESIZE,
             _P.STOP_SERVERS,
             _P.ARCHIVE,
             _P.DELETE,
@@ -128,6 +130,8 @@ class Actor:
     """Who asks. Only the name is ever taken from outside; everything else is read from the database."""
 
     name: str
+    holder: int = 1
+    """Which person with this account name it is: after the removal of one the name can be given to another."""
     is_person: bool = True
     """A real account. Throw-away ones (explore, workshop) see what visitors see, and their own projects."""
     groups: frozenset[str] = frozenset()

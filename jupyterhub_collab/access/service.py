@@ -10,10 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from jupyterhub_collab.database import memory
 from jupyterhub_collab.errors import (
     ArchivedError,
+    ForbiddenError,
     LoginRequiredError,
     MissingPermissionError,
     NotFoundError,
     SiteRightError,
+    UnknownAccountError,
 )
 from jupyterhub_collab.people.models import Kind
 from jupyterhub_collab.people.schema import PersonGroupRow, PersonRow
@@ -21,7 +23,7 @@ from jupyterhub_collab.projects.models import Project, ProjectState
 from jupyterhub_collab.projects.schema import ProjectRow
 from jupyterhub_collab.settings import Rights
 
-from .models import Actor, Permission, Role, SiteRight, lowest_role_with, permissions
+from .models import PERMISSIONS, Actor, Permission, Role, SiteRight, Standing, lowest_role_with, permissions
 from .store import roles_of
 
 # What may be done in an archived project: everything else has to wait until it is restored.
@@ -68,6 +70,13 @@ class Access:
         return permission in self.allowed
 
 
+def missing(permission: Permission) -> ForbiddenError:
+    """Return the error for someone who lacks a permission, with whom to ask."""
+    if permission not in PERMISSIONS[Standing.LEAD]:
+        return SiteRightError(SiteRight.OPERATOR.value)
+    return MissingPermissionError(permission.value, lowest_role_with(permission).value)
+
+
 class Authorizer:
     """Decides from the database and the settings."""
 
@@ -79,8 +88,8 @@ class Authorizer:
 
         Raises
         ------
-        LoginRequiredError
-            The account never logged in, so that the core does not know it.
+        UnknownAccountError
+            The account never logged in, or its person was removed.
         """
         known = memory(session)
         if ("actor", who) not in known:
@@ -90,17 +99,17 @@ class Authorizer:
 
     async def _actor(self, session: AsyncSession, who: str) -> Actor:
         query = (
-            select(PersonRow.kind, PersonGroupRow.group)
+            select(PersonRow.kind, PersonRow.holder, PersonGroupRow.group)
             .outerjoin(PersonGroupRow, PersonGroupRow.person == PersonRow.name)
-            .where(PersonRow.name == who)
+            .where(PersonRow.name == who, PersonRow.gone_at.is_(None))
         )
         rows = (await session.execute(query)).all()
         if not rows:
-            raise LoginRequiredError
+            raise UnknownAccountError
         groups = frozenset(row.group for row in rows if row.group is not None)
         is_person = rows[0].kind is Kind.PERSON
         rights = self._rights.of(who, groups) if is_person else frozenset()
-        return Actor(name=who, is_person=is_person, groups=groups, rights=rights)
+        return Actor(name=who, holder=rows[0].holder, is_person=is_person, groups=groups, rights=rights)
 
     async def site(self, session: AsyncSession, who: str | None, right: SiteRight) -> Actor:
         """Return the actor if they hold a site-wide right.
@@ -198,7 +207,7 @@ class Authorizer:
         if not access.may(permission):
             if access.actor is None:
                 raise LoginRequiredError
-            raise MissingPermissionError(permission.value, lowest_role_with(permission).value)
+            raise missing(permission)
         if access.project.deleted_at is not None and permission is not Permission.RESTORE:
             raise NotFoundError("project")
         if access.project.state is ProjectState.ARCHIVED and permission not in _WHILE_ARCHIVED:

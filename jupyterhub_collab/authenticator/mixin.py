@@ -21,6 +21,7 @@ from jupyterhub_collab.errors import (
     DatabaseError,
     LoginRequiredError,
     LoginUnavailableError,
+    UnknownAccountError,
 )
 from jupyterhub_collab.factory import Factory, shared_factory
 from jupyterhub_collab.people.models import Kind
@@ -240,7 +241,10 @@ class CollabAuthenticatorMixin(Authenticator):
             return False
         model = dict(refreshed) if isinstance(refreshed, dict) else {}
         try:
-            return await self._recorded(user.name, model, known=user.user_info or {})
+            return await self._recorded(user.name, model, known=user.user_info or {}, refresh=True)
+        except UnknownAccountError:  # who was removed has to log in anew, and finds nothing of what was theirs
+            _prepare_for_refusal(handler)
+            return False
         except CollabError as error:
             self.log.warning("Groups of %r stay as they are for now: %s", user.name, error.detail)
             return model | {"groups": None}
@@ -249,7 +253,9 @@ class CollabAuthenticatorMixin(Authenticator):
         """Return the identity groups of a person as the provider tells them, or None where it tells nothing."""
         return self._read(model.get("groups")).groups
 
-    async def _recorded(self, name: str, model: AuthModel, known: Mapping[str, Any]) -> AuthModel:
+    async def _recorded(
+        self, name: str, model: AuthModel, known: Mapping[str, Any], *, refresh: bool = False
+    ) -> AuthModel:
         """Write the person to the core and return the model that the Hub is to store.
 
         Raises
@@ -260,7 +266,7 @@ class CollabAuthenticatorMixin(Authenticator):
         shown = find_display_name([model | {"name": ""}, given, *self._provider_sources(model), known])
         shown = "" if shown == name else shown
         claimed = self.claimed_groups(name, model)
-        kept, mirrored = await self._answer(self._sign_in(name, shown, claimed))
+        kept, mirrored = await self._answer(self._sign_in(name, shown, claimed, refresh=refresh))
         if claimed is not None and kept - claimed:
             self.log.warning("%r stays in %s: the loss of these groups is paused.", name, sorted(kept - claimed))
         if given or known.get("display_name") != (shown or name):
@@ -268,10 +274,11 @@ class CollabAuthenticatorMixin(Authenticator):
         return model | {"groups": sorted(kept | mirrored)}
 
     async def _sign_in(
-        self, name: str, shown: str, claimed: frozenset[str] | None
+        self, name: str, shown: str, claimed: frozenset[str] | None, *, refresh: bool
     ) -> tuple[frozenset[str], frozenset[str]]:
         people = self.factory.people
-        person = await people.sign_in(name, display_name=shown, groups=claimed, kind=Kind(self.kind))
+        kind = Kind(self.kind)
+        person = await people.sign_in(name, display_name=shown, groups=claimed, kind=kind, refresh=refresh)
         return person.groups, frozenset(await people.hub_groups(name))
 
     async def _answer(self, question: Awaitable[T]) -> T:

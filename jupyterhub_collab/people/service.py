@@ -12,8 +12,9 @@ from jupyterhub_collab.access.service import Authorizer
 from jupyterhub_collab.access.store import roles_of
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
-from jupyterhub_collab.errors import InvalidInputError, NotFoundError
+from jupyterhub_collab.errors import InvalidInputError, NotFoundError, UnknownAccountError
 from jupyterhub_collab.names import hub_group, is_hub_group
+from jupyterhub_collab.projects.departure_store import DepartureStore
 from jupyterhub_collab.settings import People
 
 from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
@@ -40,7 +41,7 @@ class PeopleService:
         self._clock = clock
 
     @writes
-    async def sign_in(
+    async def sign_in(  # noqa: PLR0913 - what a login tells
         self,
         session: AsyncSession,
         name: str,
@@ -48,16 +49,20 @@ class PeopleService:
         display_name: str = "",
         groups: frozenset[str] | None,
         kind: Kind = Kind.PERSON,
+        refresh: bool = False,
     ) -> Person:
         """Write a person and their identity groups, as the authenticator found them at login or refresh.
 
         ``groups`` None leaves the groups as they are. A group that lost too many persons within the hour keeps the rest
-        until the operator says that the losses are meant.
+        until the operator says that the losses are meant. Where the last person with this name was removed, a login
+        makes a new one, to whom nothing of the old one belongs; a ``refresh`` of what was a login of the old one fails.
 
         Raises
         ------
         InvalidInputError
             The account name can't be kept.
+        UnknownAccountError
+            It is a refresh, and the person was removed.
         """
         if not name or len(name) > _LONGEST or not name.isprintable() or name == SYSTEM.name:
             msg = "An account name has 1 to 255 characters that can be printed. Ask the operator to map it to one."
@@ -65,13 +70,26 @@ class PeopleService:
         store = PeopleStore(session)
         # It comes from elsewhere, and nobody stays outside for it
         shown = "".join(letter for letter in display_name if letter.isprintable())[:_LONGEST]
-        if await store.upsert(name, shown, kind, self._clock()):
+        renewed = await self._renew(session, name, kind, refresh=refresh)
+        if await store.upsert(name, shown, kind, self._clock()) or renewed:
             await record(session, self._clock(), name, "person.create", name)
         if groups is not None:
             await self._change_groups(session, name, frozenset(g for g in groups if not is_hub_group(g)))
         person = await store.get(name)
         assert person is not None  # noqa: S101 - written above, in this transaction
         return person
+
+    async def _renew(self, session: AsyncSession, name: str, kind: Kind, *, refresh: bool) -> bool:
+        """Give a removed person's name to whoever logs in with it; return whether that was necessary."""
+        store = PeopleStore(session)
+        await store.hold(name)
+        if not await store.is_gone(name):
+            return False
+        if refresh:
+            raise UnknownAccountError
+        await DepartureStore(session).forget(name)  # what another transaction wrote while the person was removed
+        await store.renew(name, kind, self._clock())
+        return True
 
     async def _change_groups(self, session: AsyncSession, name: str, wanted: frozenset[str]) -> None:
         store = PeopleStore(session)

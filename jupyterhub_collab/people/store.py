@@ -14,6 +14,7 @@ from .models import FoundGroup, FoundPerson, GroupPause, Kind, Person
 from .schema import GroupLossRow, GroupPauseRow, PersonGroupRow, PersonRow
 
 _FOUND: Final = (PersonRow.name, PersonRow.display_name, PersonRow.search_name)
+_REAL: Final = (PersonRow.kind == Kind.PERSON, PersonRow.gone_at.is_(None))
 
 # Any number: advisory locks of two numbers share no space with those of one, which migrations take
 _LOSSES_LOCK: Final = 7221
@@ -28,7 +29,7 @@ class PeopleStore:
     async def get(self, name: str) -> Person | None:
         """Return a person with their groups."""
         row = await self._session.get(PersonRow, name)
-        if row is None:
+        if row is None or row.gone_at is not None:
             return None
         return Person.model_validate(
             {
@@ -39,7 +40,22 @@ class PeopleStore:
 
     async def exists(self, name: str) -> bool:
         """Tell whether there is a person with this name."""
-        return await self._session.scalar(select(PersonRow.name).where(PersonRow.name == name)) is not None
+        query = select(PersonRow.name).where(PersonRow.name == name, PersonRow.gone_at.is_(None))
+        return await self._session.scalar(query) is not None
+
+    async def is_gone(self, name: str) -> bool:
+        """Tell whether the last person with this name was removed."""
+        query = select(PersonRow.name).where(PersonRow.name == name, PersonRow.gone_at.is_not(None))
+        return await self._session.scalar(query) is not None
+
+    async def mark_gone(self, name: str, now: datetime) -> None:
+        """Note that a person was removed."""
+        await self._session.execute(update(PersonRow).where(PersonRow.name == name).values(gone_at=now))
+
+    async def renew(self, name: str, kind: Kind, now: datetime) -> None:
+        """Give the name of a removed person to somebody else."""
+        new = {"holder": PersonRow.holder + 1, "kind": kind, "first_seen": now, "gone_at": None}
+        await self._session.execute(update(PersonRow).where(PersonRow.name == name).values(new))
 
     async def groups(self, name: str) -> frozenset[str]:
         """Return the identity groups that a person is in."""
@@ -124,7 +140,7 @@ class PeopleStore:
         text = text.lower()
         by_name, by_display = PersonRow.search_name, PersonRow.search_display_name
         if exact:
-            found = select(*_FOUND).where(by_name == text, PersonRow.kind == Kind.PERSON).limit(limit).subquery()
+            found = select(*_FOUND).where(by_name == text, *_REAL).limit(limit).subquery()
         else:
             # Each index gives its first rows; an “or” of both would read and sort all that match
             found = union(*(select(_first(column, text, limit)) for column in (by_name, by_display))).subquery()
@@ -146,7 +162,8 @@ class PeopleStore:
     async def page(self, after: str, limit: int, search: str = "") -> list[Person]:
         """Return persons by name, those after a name, for the operator's page."""
         behind = tuple_(PersonRow.search_name, PersonRow.name) > (after.lower(), after)
-        query = select(PersonRow).where(behind, starts_with(PersonRow.search_name, search.lower()))
+        starts = starts_with(PersonRow.search_name, search.lower())
+        query = select(PersonRow).where(behind, starts, PersonRow.gone_at.is_(None))
         query = query.order_by(PersonRow.search_name, PersonRow.name).limit(limit)
         rows = list(await self._session.scalars(query))
         grouped: dict[str, set[str]] = {row.name: set() for row in rows}
@@ -170,7 +187,7 @@ def _first(column: Any, text: str, limit: int) -> Any:
     """Return the first real accounts of one index whose column starts with a text."""
     return (
         select(*_FOUND)
-        .where(starts_with(column, text), PersonRow.kind == Kind.PERSON)
+        .where(starts_with(column, text), *_REAL)
         .order_by(column, PersonRow.name)
         .limit(limit)
         .subquery()

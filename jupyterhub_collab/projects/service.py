@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, StringConstraints, field_validator
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import SYSTEM, Permission, Role, SiteRight, Visibility
-from jupyterhub_collab.access.service import Access, Authorizer
+from jupyterhub_collab.access.service import Access, Authorizer, missing
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
 from jupyterhub_collab.environments.service import Catalogue
@@ -21,6 +21,7 @@ from jupyterhub_collab.errors import (
     InvalidInputError,
     NoUndoError,
     SlugTakenError,
+    SmallerVolumeError,
 )
 from jupyterhub_collab.names import check_slug, suggest_slug
 from jupyterhub_collab.people.store import PeopleStore
@@ -71,6 +72,8 @@ class ProjectChanges(BaseModel):
     visibility: Visibility | None = None
     environment: str | None = None
     resource_class: str | None = None
+    volume_size: ByteSize | None = Field(default=None, gt=0, lt=2**60)
+    """Bytes that the volume shall have room for: Kubernetes, for operators. It only grows."""
 
     _line = field_validator("title", "description")(_one_line)
 
@@ -93,19 +96,22 @@ class DirectorySearch(BaseModel):
 class ProjectService:
     """Projects."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on
         self,
         database: Database,
         authorizer: Authorizer,
         catalogue: Catalogue,
         limits: Limits,
         clock: Callable[[], datetime],
+        *,
+        usual_size: int,
     ) -> None:
         self._database = database
         self._authorizer = authorizer
         self._catalogue = catalogue
         self._limits = limits
         self._clock = clock
+        self._usual_size = usual_size
 
     @writes
     async def create(self, session: AsyncSession, who: str | None, new: NewProject) -> Project:
@@ -161,12 +167,14 @@ class ProjectService:
 
         Raises
         ------
-        NotFoundError, MissingPermissionError, ArchivedError, ChangedMeanwhileError, InvalidInputError,
-        NotAllowedHereError
+        NotFoundError, MissingPermissionError, SiteRightError, ArchivedError, ChangedMeanwhileError,
+        InvalidInputError, NotAllowedHereError, SmallerVolumeError
         """
         wanted = changes.model_dump(exclude_none=True)
         needed = Permission.CHANGE_README if wanted.keys() == {"readme"} else Permission.CHANGE_SETTINGS
         access = await self._authorizer.project(session, who, slug, needed, lock=True)
+        if changes.volume_size is not None:
+            self._check_size(access, changes.volume_size)
         if etag is not None and etag != access.project.etag:
             raise ChangedMeanwhileError(access.project.etag)
         self._check_readme(changes.readme or "")
@@ -189,6 +197,13 @@ class ProjectService:
         if "\0" in readme:
             msg = "The README holds a zero byte, so it is not text."
             raise InvalidInputError(msg, field="readme")
+
+    def _check_size(self, access: Access, size: int) -> None:
+        if not access.may(Permission.RESIZE):
+            raise missing(Permission.RESIZE)
+        present = access.project.volume_size or self._usual_size
+        if size < present:
+            raise SmallerVolumeError(present)
 
     def _check_catalogue(self, access: Access, changes: ProjectChanges) -> None:
         """Refuse an environment or size that neither the project nor the one who chooses may use."""
@@ -269,6 +284,11 @@ class ProjectService:
     async def measured(self, session: AsyncSession, slug: str, size: int) -> None:
         """Note the size of a project folder in bytes; for the Hub process, which can look."""
         await ProjectStore(session).set_size(slug, size)
+
+    @reads
+    async def volume_sizes(self, session: AsyncSession) -> dict[str, int]:
+        """Return how many bytes volumes shall have room for where an operator said so; for the Hub process."""
+        return await ProjectStore(session).volume_sizes()
 
     @reads
     async def mine(self, session: AsyncSession, who: str | None, *, archived: bool = False) -> list[ProjectSummary]:

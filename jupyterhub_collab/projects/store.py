@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.access.store import roles_of
+from jupyterhub_collab.people.schema import PersonRow
 from jupyterhub_collab.tables import insert_or, starts_with
 
 from .models import Project, ProjectState, ProjectSummary
@@ -76,6 +77,12 @@ class ProjectStore:
         """Note how many bytes a project folder has; no change that people make, so no new version."""
         await self._session.execute(update(ProjectRow).where(ProjectRow.slug == slug).values(size=size))
 
+    async def volume_sizes(self) -> dict[str, int]:
+        """Return the sizes of volumes that an operator chose."""
+        query = select(ProjectRow.slug, ProjectRow.volume_size)
+        query = query.where(ProjectRow.deleted_at.is_(None), ProjectRow.volume_size.is_not(None))
+        return {slug: size for slug, size in await self._session.execute(query) if size is not None}
+
     async def touch(self, slug: str, now: datetime) -> None:
         """Note that somebody works in a project."""
         await self._session.execute(update(ProjectRow).where(ProjectRow.slug == slug).values(last_activity=now))
@@ -92,9 +99,10 @@ class ProjectStore:
         await self._session.execute(delete(ProjectRow).where(ProjectRow.slug == slug))
 
     async def count_created_by(self, person: str) -> int:
-        """Return how many projects a person made that are not deleted."""
-        query = select(func.count()).where(ProjectRow.created_by == person, ProjectRow.deleted_at.is_(None))
-        return await self._session.scalar(query) or 0
+        """Return how many projects a person made that are not deleted, without those of who had the name before."""
+        since = select(PersonRow.first_seen).where(PersonRow.name == person).scalar_subquery()
+        mine = (ProjectRow.created_by == person, ProjectRow.created_at >= since)
+        return await self._session.scalar(select(func.count()).where(*mine, ProjectRow.deleted_at.is_(None))) or 0
 
     async def deleted_before(self, instant: datetime) -> list[str]:
         """Return the projects that were deleted before an instant."""

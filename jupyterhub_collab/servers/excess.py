@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from jupyterhub_collab.access.models import Permission, lowest_role_with
-from jupyterhub_collab.people.schema import PersonGroupRow
+from jupyterhub_collab.people.schema import PersonGroupRow, PersonRow
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, GroupGrantRow, MemberRow, ProjectRow
 from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Limits, Settings, Storage
@@ -140,6 +140,16 @@ def _public(storage: Storage) -> Select[Any]:
     return _lost().where(GrantedMountRow.kind == VolumeKind.PUBLIC, ~gives.exists())
 
 
+def _gone() -> Select[Any]:
+    """Return the servers of persons who were removed, also where somebody else has the name meanwhile."""
+    holder = select(PersonRow.name).where(
+        PersonRow.name == GrantRow.person, PersonRow.gone_at.is_(None), PersonRow.first_seen <= GrantRow.granted_at
+    )
+    # Looked up as roles are: joined, the database reads all persons
+    stays = holder.correlate(GrantRow).scalar_subquery()
+    return select(*_columns(literal("the person was removed"))).where(_OPEN, stays.is_(None))
+
+
 def _stopped() -> Select[Any]:
     """Return the project servers that a lead wants to end."""
     stop = and_(ServerStopRow.project == GrantRow.project, ServerStopRow.person == GrantRow.person)
@@ -209,6 +219,7 @@ class ExcessQuery:
             if not entry.allowed.everyone
         ]
         self._query = union_all(
+            _gone(),
             _folders(),
             _closed(),
             _data(settings.data),

@@ -60,7 +60,7 @@ class Planner:
             raise PlanRefusedError(msg) from error
         projects = await self._projects(session, actor, server_name)
         project = projects[0][0] if server_name else None
-        mounts = [_home(person), *(_folder(p, role) for p, role in projects)]
+        mounts = [_home(actor), *(_folder(p, role) for p, role in projects)]
         mounts += await self._data(session, projects)
         mounts += await self._shared_places(session, actor)
         return self._assemble(actor, server_name, project, tuple(mounts), options or {})
@@ -114,7 +114,7 @@ class Planner:
         """Return the scratch space and the public area, which every person has; throw-away accounts have neither."""
         if not actor.is_person:
             return []
-        found = [_scratch(actor.name)] if self._storage.scratch_days else []
+        found = [_scratch(actor)] if self._storage.scratch_days else []
         return [*found, await self._public(session, actor)] if self._storage.public else found
 
     async def _public(self, session: AsyncSession, actor: Actor) -> Mount:
@@ -166,12 +166,14 @@ class Planner:
         return str(environment), str(resource_class)
 
 
-def _home(person: str) -> Mount:
-    return Mount(kind=VolumeKind.HOME, volume=home_volume(person), path=HOME, mode=Mode.READ_WRITE)
+def _home(actor: Actor) -> Mount:
+    return Mount(kind=VolumeKind.HOME, volume=home_volume(actor.name, actor.holder), path=HOME, mode=Mode.READ_WRITE)
 
 
-def _scratch(person: str) -> Mount:
-    return Mount(kind=VolumeKind.SCRATCH, volume=scratch_volume(person), path=SCRATCH, mode=Mode.READ_WRITE)
+def _scratch(actor: Actor) -> Mount:
+    return Mount(
+        kind=VolumeKind.SCRATCH, volume=scratch_volume(actor.name, actor.holder), path=SCRATCH, mode=Mode.READ_WRITE
+    )
 
 
 def _writes(project: Project, role: Role) -> bool:
@@ -187,6 +189,7 @@ def _folder(project: Project, role: Role) -> Mount:
         volume=project_volume(project.slug),
         path=f"{PROJECTS}/{project.slug}",
         mode=Mode.READ_WRITE if _writes(project, role) else Mode.READ_ONLY,
+        size=project.volume_size,
         projects=(project.slug,),
     )
 

@@ -40,6 +40,8 @@ class Mount(BaseModel):
     path: str
     """Where the server sees it; ``~`` is the home of the person."""
     mode: Mode
+    size: int | None = None
+    """Bytes that an operator wants it to have room for; None: what volumes of its kind usually have."""
     projects: tuple[str, ...] = ()
     """The projects through which the person has it in this mode; none for what every person has."""
 

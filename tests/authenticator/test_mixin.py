@@ -122,6 +122,20 @@ async def test_a_refused_refresh_changes_nothing(factory: Factory, refreshed: ob
     assert await groups_of(factory) == {"staff"}
 
 
+async def test_a_refresh_does_not_bring_back_who_was_removed(factory: Factory) -> None:
+    authenticator = told(factory)
+    await log_in(authenticator, ["staff"])
+    await factory.departures.remove_by_command("ada")
+    authenticator.refreshed = True
+    handler = Handler()
+    assert await authenticator.refresh_user(User("ada"), handler) is False
+    assert handler._token_authenticated is False  # type: ignore[attr-defined]
+    assert await factory.people.get("ada") is None
+    assert not await authenticator.has_been_here("ada")
+    await log_in(authenticator, [])
+    assert await groups_of(factory) == set()
+
+
 async def test_a_refused_refresh_keeps_what_the_hub_knows_of_the_request(factory: Factory) -> None:
     authenticator = told(factory)
     authenticator.refreshed = False

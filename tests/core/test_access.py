@@ -36,6 +36,7 @@ ALLOWED = {
     "data:manage": "l",
     "readme:change": "le",
     "settings:change": "lo",
+    "volume:resize": "o",
     "servers:stop": "lo",
     "project:archive": "lo",
     "project:delete": "lo",
@@ -44,6 +45,7 @@ ALLOWED = {
 # What waits while a project is archived
 WAITING = {
     "project:ask-to-join", "files:write", "server:run", "data:manage", "readme:change", "settings:change",
+    "volume:resize",
 }  # fmt: skip
 
 OPERATOR = Actor(name="operator", rights=frozenset({SiteRight.OPERATOR}))

@@ -37,6 +37,15 @@ def test_no_two_names_have_one_volume(volume: object, one: str, other: str) -> N
     assert (volume(one) == volume(other)) == (one == other)
 
 
+@given(one=st.tuples(name, st.integers(1, 300)), other=st.tuples(name, st.integers(1, 300)))
+@example(one=("a", 2), other=("a-n2", 1))
+@example(one=("x" * 60, 1), other=("x" * 60, 2))
+def test_each_holder_of_an_account_name_has_an_own_home(one: tuple[str, int], other: tuple[str, int]) -> None:
+    for volume in (names.home_volume, names.scratch_volume):
+        assert (volume(*one) == volume(*other)) == (one == other)
+        assert LABEL.match(volume(*one))
+
+
 @given(one=name, other=name)
 def test_a_long_name_is_never_mistaken_for_a_short_one(one: str, other: str) -> None:
     long = names.home_volume(one * 60)

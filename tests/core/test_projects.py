@@ -11,6 +11,7 @@ from jupyterhub_collab.errors import (
     ArchivedError,
     ChangedMeanwhileError,
     ConflictError,
+    ForbiddenError,
     InvalidInputError,
     InvalidSlugError,
     LoginRequiredError,
@@ -20,6 +21,7 @@ from jupyterhub_collab.errors import (
     NoUndoError,
     SiteRightError,
     SlugTakenError,
+    SmallerVolumeError,
 )
 from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.people.models import Kind
@@ -156,6 +158,43 @@ async def test_an_environment_and_a_size_must_be_open_to_whoever_chooses(world: 
     await world.create("other")
     with pytest.raises(NotAllowedHereError):
         await world.change("other", resource_class="large")
+
+
+GIB = 1024**3
+
+
+async def test_an_operator_gives_a_project_more_room(world: World) -> None:
+    before = (await world.factory.projects.get("lead", SLUG)).project
+    assert (before.volume_size, await world.factory.projects.volume_sizes()) == (None, {})
+    after = await world.change(who="operator", volume_size=20 * GIB)
+    assert (after.volume_size, after.version) == (20 * GIB, before.version + 1)
+    assert await world.factory.projects.volume_sizes() == {SLUG: 20 * GIB}
+    event = await world.last_event()
+    assert (event.actor, event.action, event.detail) == (
+        "operator", "project.change", {"fields": ["volume_size"], "volume_size": str(20 * GIB)},
+    )  # fmt: skip
+    assert [m.size for m in (await world.factory.servers.grant("lead", SLUG)).plan.mounts] == [None, 20 * GIB]
+    await world.factory.projects.delete("lead", SLUG)
+    assert await world.factory.projects.volume_sizes() == {}
+
+
+@pytest.mark.parametrize("who", ["lead", "editor", "viewer"])
+async def test_nobody_else_gives_room(world: World, who: str) -> None:
+    before = await snapshot(world.factory.database)
+    with pytest.raises(ForbiddenError) as caught:
+        await world.change(who=who, volume_size=20 * GIB)
+    if who == "lead":
+        assert "right “operator”" in caught.value.detail
+    assert await snapshot(world.factory.database) == before
+
+
+async def test_a_volume_only_grows(world: World) -> None:
+    with pytest.raises(SmallerVolumeError, match="This one has 10 GiB"):
+        await world.change(who="operator", volume_size=9 * GIB)
+    await world.change(who="operator", volume_size=12.5 * GIB)
+    with pytest.raises(SmallerVolumeError, match=r"This one has 12\.5 GiB") as caught:
+        await world.change(who="operator", volume_size=12 * GIB)
+    assert caught.value.field == "volume_size"
 
 
 # Archive, delete, restore, purge --------------------------------------------------------------------------

@@ -399,3 +399,20 @@ async def test_an_operator_by_group_is_one_as_long_as_in_the_group(
         assert (await client("stranger", "GET", "/operator/people")).status == 200
         await world.sign_in("stranger")
         (await client("stranger", "GET", "/operator/people")).problem(403, "missing-site-right")
+
+
+# Room -----------------------------------------------------------------------------------------------------
+
+
+async def test_only_operators_give_a_project_room_and_it_only_grows(client: Client) -> None:
+    async def give(who: str, size: object) -> Any:
+        return await client(who, "PATCH", HERE, {"volume_size": size}, headers={"If-Match": "*"})
+
+    (await give("lead", "20GiB")).problem(403, "missing-site-right")
+    (await give("editor", "20GiB")).problem(403, "missing-permission")
+    assert (await give("operator", "20GiB")).json["volume_size"] == 20 * 1024**3
+    assert (await give("operator", 30 * 1024**3)).json["volume_size"] == 30 * 1024**3
+    problem = (await give("operator", "20GiB")).problem(409, "volume-only-grows", "volume_size")
+    assert problem["present"] == 30 * 1024**3
+    for wrong in ("much", -1, 0, 2**70, [1]):
+        (await give("operator", wrong)).problem(422, "invalid-input", "volume_size")

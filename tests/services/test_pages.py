@@ -116,8 +116,10 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
     "p/{slug}/settings/name": {"title": "New", "description": ""},
     "p/{slug}/settings/visibility": {"visibility": "internal"},
     "p/{slug}/settings/runtime": {"environment": "default", "resource_class": "small"},
+    "p/{slug}/settings/volume": {"volume_size": "20"},
     "p/{slug}/settings/delete": {"confirm": SLUG},
     "operator/resume": {"group": "none"},
+    "operator/persons/remove": {"user": "viewer"},
 }
 CASES: Final = [(route, method) for route in table for method in route.needs]
 # What an allowed person may still be told about a form that names nothing, or nothing that is there
@@ -748,3 +750,61 @@ def test_every_account_of_the_table_is_someone() -> None:
     assert Limits().servers_per_person == 3
     assert Site().name
     assert len(ACCOUNTS) == 5
+
+
+# Room -----------------------------------------------------------------------------------------------------
+
+
+async def test_room_is_shown_and_given_where_volumes_have_a_size(
+    be: As, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.factory.projects.measured(SLUG, 3_000_000_000)
+    settings = f"p/{SLUG}/settings"
+    assert "3.0 GB used" in (await be("operator").get(settings)).words
+    assert "volume_size" not in (await be("operator").get(settings)).text
+    monkeypatch.setenv(ISOLATION, "pod")
+    page = await be("lead").get(settings)
+    assert "3.0 GB of 10.7 GB used An operator can give the project more" in page.words
+    assert "volume_size" not in page.text
+    assert 'name="volume_size" inputmode="decimal" size="8" value="10"' in (await be("operator").get(settings)).text
+    smaller = await be("operator").post(f"{settings}/volume", volume_size="5")
+    assert (smaller.status, "This one has 10 GiB" in smaller.words) == (409, True)
+    assert 'value="5"' in smaller.text
+    nothing = await be("operator").post(f"{settings}/volume", volume_size="much")
+    assert nothing.status == 422
+    assert (await be("operator").post(f"{settings}/volume", volume_size="20")).leads_to.endswith("settings#volume")
+    assert "3.0 GB of 21.5 GB used" in (await be("lead").get(f"p/{SLUG}")).words
+    assert "3.0 GB of 21.5 GB" in (await be("operator").get("operator")).words
+    assert "the size of its volume to 21.5 GB" in (await be("lead").get(f"p/{SLUG}/activity")).words
+
+
+# Removing a person ----------------------------------------------------------------------------------------
+
+
+async def test_an_operator_removes_a_person_after_one_question(be: As, world: World) -> None:
+    operator = be("operator")
+    persons = await operator.get("operator/persons")
+    assert persons.text.count("operator/persons/remove") == len(ACCOUNTS) - 1  # not themselves
+    asked = await operator.post("operator/persons/remove", user="viewer")
+    assert "Remove viewer from everything?" in asked.words
+    assert await world.factory.people.get("viewer") is not None
+    done = await operator.post("operator/persons/remove", user="viewer", sure="1")
+    assert done.leads_to.endswith("operator/persons")
+    assert "viewer is removed" in (await operator.get("operator/persons")).words
+    assert await world.factory.people.get("viewer") is None
+    again = await operator.post("operator/persons/remove", user="viewer")
+    assert again.status == 404
+
+
+async def test_why_a_person_cannot_be_removed_stands_above_the_list(be: As) -> None:
+    answer = await be("operator").post("operator/persons/remove", user="lead", sure="1")
+    assert answer.status == 409
+    assert f"lead is the only lead of {SLUG}" in answer.words
+    assert "stranger" in answer.words
+
+
+async def test_who_was_removed_is_told_and_not_sent_round_in_circles(be: As, world: World) -> None:
+    await world.factory.departures.remove("operator", "stranger")
+    answer = await be("stranger").get()
+    assert (answer.status, answer.leads_to) == (401, "")
+    assert "Log out and in again" in answer.words

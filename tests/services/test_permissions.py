@@ -62,6 +62,7 @@ GET    /operator/projects                             403 403 403 200 | 403 403 
 GET    /operator/people                               403 403 403 200 | 403 403 | 401 401
 GET    /operator/audit                                403 403 403 200 | 403 403 | 401 401
 GET    /operator/groups                               403 403 403 200 | 403 403 | 401 401
+DELETE /people/{user}                                 403 403 403 204 | 403 403 | 401 401
 POST   /operator/groups/{group}/resume                403 403 403 204 | 403 403 | 401 401
 """
 CODES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
@@ -10,11 +11,12 @@ from urllib.parse import quote
 
 from tornado.routing import URLSpec
 
-from jupyterhub_collab.access.models import Permission, SiteRight, lowest_role_with
-from jupyterhub_collab.errors import CollabError, LoginRequiredError, MissingPermissionError, NotFoundError
+from jupyterhub_collab.access.models import Permission, SiteRight
+from jupyterhub_collab.access.service import missing
+from jupyterhub_collab.errors import CollabError, LoginRequiredError, NotFoundError
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab_services.base.errors import HubAwayError
-from jupyterhub_collab_services.base.page import FormHandler, PageHandler
+from jupyterhub_collab_services.base.page import ISOLATION, FormHandler, PageHandler
 
 from .api import ANYONE, PERSON
 from .needs import Need, needs_of
@@ -179,7 +181,7 @@ class ProjectPage(ProjectsPage):
         self.access = access = await self.factory.projects.get(self.who, slug)
         if not access.may(permission):
             self.me()
-            raise MissingPermissionError(permission.value, lowest_role_with(permission).value)
+            raise missing(permission)
         may = {p.name.lower(): access.may(p) for p in Permission}
         is_there = access.project.deleted_at is None
         return {
@@ -189,10 +191,15 @@ class ProjectPage(ProjectsPage):
             "tab": self.tab,
             "is_active": is_there and access.project.state is ProjectState.ACTIVE,
             "is_there": is_there,
+            "room": access.project.volume_size or self._usual_room(),
             "members_count": await self.factory.members.count(self.who, slug) if is_there else 0,
             "data": await self.factory.data.attached(self.who, slug) if is_there and may["read_members"] else [],
             "url": self.project_url(slug),
         }
+
+    def _usual_room(self) -> int | None:
+        """Return the size of a volume that nobody changed; None on one machine, where a folder has no size."""
+        return int(self.factory.settings.storage.project_size) if os.environ.get(ISOLATION) == "pod" else None
 
 
 class ProjectForm(ProjectPage):

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar, Final, Protocol
 
 from jupyterhub_collab.access.models import SiteRight
+from jupyterhub_collab.errors import CollabError, NotFoundError
 from jupyterhub_collab_services.base.page import ISOLATION, row_number
 
 from .page_base import ProjectsPage, in_one_state, page_route
@@ -105,9 +106,49 @@ class Persons(OperatorPage):
     @in_one_state
     async def get(self) -> None:
         """Show them by name."""
+        await self._list()
+
+    async def _list(self, **context: Any) -> None:
         query = self.query()
         people, following = await self.factory.people.page(self.who, after=query["after"], search=query["q"].strip())
-        await self.show("projects/operator_persons.html", people=people, next=following, query=query)
+        await self.show("projects/operator_persons.html", people=people, next=following, query=query, **context)
+
+
+@page_route("operator/persons/remove", post=SiteRight.OPERATOR)
+class RemovePerson(Persons):
+    """Removing a person from everything, after one question."""
+
+    async def get(self) -> None:
+        """Lead to the list, which has the button."""
+        self.redirect(f"{self.prefix}operator/persons")
+
+    async def act(self) -> None:
+        """Ask, or remove them."""
+        user = self.field("user")
+        await self.factory.people.pauses(self.who)  # only for operators
+        if await self.factory.people.get(user) is None:
+            raise NotFoundError("person")
+        if self.field("sure") == "1":
+            await self.factory.departures.remove(self.who, user)
+            self.leave_toast(f"{user} is removed. Their servers are being stopped.")
+            self.redirect(f"{self.prefix}operator/persons", status=303)
+            return
+        await self.page(
+            "confirm.html",
+            heading=f"Remove {user} from everything?",
+            sentence="Their roles, pins, groups and invitations go, and all their servers stop. Files stay. Should"
+            " somebody get this account name later, nothing of it is theirs. Keep the account from logging in as well:"
+            " where it does, it begins anew. This can’t be undone.",
+            fields={"user": user, "sure": "1"},
+            verb=f"Remove {user}",
+            danger=True,
+            cancel=f"{self.prefix}operator/persons",
+        )
+
+    async def again(self, problem: CollabError, *arguments: str) -> None:
+        """Say above the list why it can't be."""
+        del arguments
+        await self._list(problem=problem, status=problem.status)
 
 
 @page_route("operator/machine", get=SiteRight.OPERATOR)

@@ -21,6 +21,10 @@ def _values(project: Project) -> dict[str, str]:
     return {name: str(getattr(project, name)) for name in _FIELDS} | {"version": project.etag, "confirm": ""}
 
 
+def _gibibytes(size: int | None) -> str:
+    return f"{size / 2**30:.4g}" if size else ""
+
+
 class SettingsPage(ProjectForm):
     """The settings page and its forms."""
 
@@ -48,7 +52,7 @@ class SettingsPage(ProjectForm):
             "offered": await attachable(self, slug, {a.name for a in context["data"]}) if manages else {},
             "manages_data": manages,
             "undo_days": settings.limits.undo_days,
-            "values": _values(project) | {"name": "", "mode": "read-only"},
+            "values": _values(project) | {"name": "", "mode": "read-only", "volume_size": _gibibytes(context["room"])},
             "theirs": {},
             "section": self.section,
         }
@@ -112,6 +116,27 @@ class ChangeRuntime(SettingsPage):
     fields = ("environment", "resource_class")
     saved = "Environment and size are saved. Servers get them at their next start."
     section = "runtime"
+
+
+@page_route("p/{slug}/settings/volume", post=Permission.RESIZE)
+class ChangeVolume(SettingsPage):
+    """How much room the project has; for operators."""
+
+    section = "volume"
+
+    async def act(self, slug: str) -> None:
+        """Save the size, given in GiB."""
+        number = self.field("volume_size").strip()
+        changes = ProjectChanges.model_validate({"volume_size": f"{number}GiB"})
+        await self.factory.projects.change(self.who, slug, changes, etag=self.field("version") or None)
+        self.leave_toast("The size is saved. The volume grows within minutes.")
+        self.done(slug, self.section)
+
+    async def again(self, problem: CollabError, *arguments: str) -> None:
+        """Show the form with what was typed."""
+        context = await self.context(arguments[0])
+        context["values"] |= {"volume_size": self.field("volume_size")}
+        await self.page("projects/settings.html", status=problem.status, **context, problem=problem)
 
 
 @page_route("p/{slug}/settings/archive", post=Permission.ARCHIVE)

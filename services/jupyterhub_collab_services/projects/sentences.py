@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from jupyterhub_collab.audit.models import Event
 from jupyterhub_collab.settings import Settings
+from jupyterhub_collab_services.base.words import size
 
 _FIELDS: Final = {
     "title": "the title",
@@ -17,6 +18,7 @@ _FIELDS: Final = {
     "visibility": "the visibility",
     "environment": "the environment",
     "resource_class": "the size",
+    "volume_size": "the size of its volume",
 }
 _CATALOGUES: Final = {"environment": "environments", "resource_class": "resource_classes"}
 
@@ -51,6 +53,8 @@ def _changed(event: Event, settings: Settings) -> Markup:
         words, value = _FIELDS.get(field, field), event.detail.get(field)
         if field in _CATALOGUES and value:
             value = _title(settings, field, value)
+        if field == "volume_size" and value:
+            value = size(int(value))
         told.append(
             Markup("{} to {}").format(words, value) if value and field != "description" else Markup.escape(words)
         )
@@ -118,6 +122,7 @@ _TELLERS: Final[dict[str, Teller]] = {
     "server.end": _say("ended the server <code>{target}</code>"),
     "server.stop": _stopped,
     "person.create": _say("logged in for the first time"),
+    "person.remove": _say("removed <strong>{target}</strong> from everything"),
     "person.groups": _say("has other identity groups now"),
 }
 

@@ -48,6 +48,12 @@ async def all_people(call: Call) -> Items[Person]:
     return Items(items=people, next=address(call, "/operator/people", **rest) if following else None)
 
 
+@api("DELETE", "/people/{user}", needs=SiteRight.OPERATOR, status=HTTPStatus.NO_CONTENT)
+async def remove_person(call: Call, user: str) -> None:
+    """Remove a person from all projects and groups, close their invitations, and stop their servers."""
+    await call.factory.departures.remove(call.who, user)
+
+
 @api("GET", "/operator/audit", needs=SiteRight.OPERATOR, query=AuditQuery, returns=items_of(Event))
 async def search_audit(call: Call) -> Items[Event]:
     """Search all audit events."""
