@@ -9,8 +9,10 @@ from pathlib import Path
 
 import yaml
 
+from jupyterhub_collab import logs
 from jupyterhub_collab.settings import load_settings
 from jupyterhub_collab_services import hub_pages
+from jupyterhub_collab_spawner import request_names
 
 c = get_config()  # noqa: F821 - JupyterHub gives it to this file
 
@@ -41,6 +43,11 @@ c.JupyterHub.upgrade_db = hub["upgradeDatabase"]
 c.JupyterHub.cookie_secret = bytes.fromhex(secret("hub.config.JupyterHub.cookie_secret"))
 c.CryptKeeper.keys = secret("hub.config.CryptKeeper.keys").split(";")
 
+# The log. Every request has a name, which stands in each line about it; the settings say whether lines are text or JSON.
+# Whoever starts a server sees how far it is from the first moment.
+c.JupyterHub.logging_config = logs.hub_logging(settings)
+c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, **request_names.TORNADO_SETTINGS}
+
 # Who logs in: hub.config names the class. With own sign-up the operators that the settings name need no approval.
 c.CollabNativeAuthenticator.allowed_users = set(settings.rights.operator.names)
 
@@ -48,7 +55,6 @@ c.CollabNativeAuthenticator.allowed_users = set(settings.rights.operator.names)
 c.JupyterHub.spawner_class = "collab-kube"
 c.JupyterHub.allow_named_servers = True  # one for each project; limits are in the settings
 c.JupyterHub.cleanup_servers = False  # work goes on while the Hub restarts
-c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 c.KubeSpawner.common_labels = values["labels"]
 c.KubeSpawner.extra_labels = {"hub.jupyter.org/network-access-hub": "true", **singleuser["extraLabels"]}
 c.KubeSpawner.image = singleuser["imageName"]

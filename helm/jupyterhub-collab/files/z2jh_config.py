@@ -5,11 +5,16 @@ import os
 import subprocess
 import sys
 
+from jupyterhub_collab import logs
 from jupyterhub_collab.settings import load_settings
 from jupyterhub_collab_services import hub_pages
+from jupyterhub_collab_spawner import request_names
 
 settings = load_settings()
 subprocess.run([sys.executable, "-m", "jupyterhub_collab.cli", "db", "upgrade"], check=True)
+
+c.JupyterHub.logging_config = logs.hub_logging(settings)
+c.JupyterHub.tornado_settings.update(request_names.TORNADO_SETTINGS)
 
 # Servers mount what the plan of the core grants, and claims are made by the plan and not for each server.
 c.JupyterHub.spawner_class = "collab-kube"
