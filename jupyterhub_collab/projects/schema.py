@@ -58,6 +58,13 @@ class ProjectRow(Table):
         Index(None, "title", "slug"),
         Index(None, "created_by"),
         Index(None, "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+        Index(
+            "ix_projects_closed",
+            "slug",
+            postgresql_include=["deleted_at", "state"],
+            postgresql_where=text("deleted_at IS NOT NULL OR state = 'archived'"),
+            sqlite_where=text("deleted_at IS NOT NULL OR state = 'archived'"),
+        ),
     )
 
 

@@ -24,6 +24,14 @@ def upgrade() -> None:
     """Apply."""
     with op.batch_alter_table("projects", schema=None) as batch_op:
         batch_op.add_column(sa.Column("volume_size", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            "ix_projects_closed",
+            ["slug"],
+            unique=False,
+            postgresql_include=["deleted_at", "state"],
+            postgresql_where=sa.text("deleted_at IS NOT NULL OR state = 'archived'"),
+            sqlite_where=sa.text("deleted_at IS NOT NULL OR state = 'archived'"),
+        )
     with op.batch_alter_table("persons", schema=None) as batch_op:
         batch_op.add_column(sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("holder", sa.Integer(), nullable=False, server_default="1"))
