@@ -123,18 +123,18 @@ class Cluster:
         """
         return self._said(str(program("helm")), *arguments)
 
+    def firewall(self) -> list[str]:
+        """Return the rules that stand on the node."""
+        enter = ["nsenter", f"--target={self.processes.pid(node.HOLDER)}", "--net", "--"]
+        return self._said(*enter, "iptables-save", "--table", "filter").splitlines()
+
     def api(self) -> Api:
         """Return a client of the API server."""
         return Api(self.kubeconfig)
 
-    def restart(self, name: str) -> None:
-        """Start a program of the cluster again after it was killed or stopped, and wait until it serves."""
-        with self._alone():
-            holder = self.processes.pid(node.HOLDER) if self.layout.full else None
-            if name in {"etcd", "api", "controller-manager", "scheduler"}:
-                self._start_control_plane(holder)
-            elif holder is not None:
-                self.processes.start(name, getattr(node, name.replace("-", "_"))(self.layout), inside=holder)
+    def start_kubelet(self, *options: str) -> None:
+        """Start the kubelet, unless it runs; with options other than usual where a test wants a node in trouble."""
+        self.processes.start("kubelet", node.kubelet(self.layout, *options), inside=self.processes.pid(node.HOLDER))
 
     def _start_control_plane(self, holder: int | None) -> None:
         self.layout.admin  # noqa: B018 - is written for kubectl
@@ -171,7 +171,7 @@ class Cluster:
         self.processes.start("containerd", node.containerd(self.layout), inside=holder)
         self.processes.wait_for("containerd", self._runtime_answers)
         self._load_small_images()
-        self.processes.start("kubelet", node.kubelet(self.layout), inside=holder)
+        self.start_kubelet()
         self.processes.start("kube-proxy", node.kube_proxy(self.layout), inside=holder)
         self.processes.start("enforcer", control_plane.enforcer(self.layout), inside=holder)
         self.kubectl("apply", "--filename", str(MANIFESTS / "dns.yaml"))

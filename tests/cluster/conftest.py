@@ -9,6 +9,8 @@ import pytest
 
 from .cluster import STATE, Cluster
 from .node import LINK
+from .release import Release
+from .release import release as installed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +40,13 @@ def cluster() -> Iterator[Cluster]:
         if not there:
             made.down()
             assert_nothing_left(made)
+
+
+@pytest.fixture(scope="session")
+def release(cluster: Cluster) -> Iterator[Release]:
+    """The product, installed on the real node by its chart."""
+    with installed(cluster) as made:
+        yield made
 
 
 def assert_nothing_left(cluster: Cluster) -> None:

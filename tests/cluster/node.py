@@ -170,6 +170,7 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "podLogsDir": str(layout.state / "pod-logs"),
         "volumePluginDir": str(layout.state / "plugins"),
         "evictionHard": {"memory.available": "100Mi"},
+        "evictionPressureTransitionPeriod": "5s",
         "imageGCHighThresholdPercent": 100,
         "serializeImagePulls": False,
         **_without_privileges(),

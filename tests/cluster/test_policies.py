@@ -103,6 +103,12 @@ def test_ports(port: Thing, passes: list[tuple[int, str]], stays: list[tuple[int
         assert not any(may(allow, direction, HUB, "10.244.0.3", *one) for one in stays)
 
 
+def test_a_block_of_another_version_lets_nothing_through() -> None:
+    blocks = [{"ipBlock": {"cidr": "::/0", "except": ["fc00::/7"]}}, {"ipBlock": {"cidr": "192.0.2.1/32"}}]
+    allow = [policy(policyTypes=["Egress"], egress=[{"to": blocks}])]
+    assert [may(allow, "Egress", HUB, there) for there in (OUTSIDE, "192.0.2.2")] == [True, False]
+
+
 def test_policies_add_up() -> None:
     one = policy(policyTypes=["Ingress"], ingress=[{"ports": [{"port": 80}]}])
     two = policy(policyTypes=["Ingress"], ingress=[{"ports": [{"port": 443}]}])

@@ -69,18 +69,53 @@ def _as_account(command: list[str]) -> list[str]:
 
 
 class PostgresCluster:
-    """A running server, and the databases that tests make in it."""
+    """A server, and the databases that tests make in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
         self.folder = folder
+        self.settings = settings
+        self.port = int(settings.get("port", "5432"))
+        self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str) -> str:
         """Return the address of a database, as the settings take it."""
-        return f"postgresql+psycopg://collab@/{database}?host={self.folder}"
+        return f"postgresql+psycopg://collab@/{database}?host={self.folder}&port={self.port}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         """Return a connection that commits every statement."""
-        return psycopg.connect(host=str(self.folder), user="collab", dbname=database, autocommit=True)
+        return psycopg.connect(host=str(self.folder), port=self.port, user="collab", dbname=database, autocommit=True)
+
+    def make(self, clients: str) -> None:
+        """Make the files of an empty server, for the socket and where wanted for a range of addresses."""
+        account, data = _account(), self.folder / "data"
+        os.chown(self.folder, account.pw_uid, account.pw_gid)
+        make = [str(_programs() / "initdb"), "--pgdata", str(data), "--username", "collab", "--auth", "trust"]
+        command = _as_account([*make, "--no-sync", "--encoding", "UTF8", "--locale", "C.UTF-8"])
+        subprocess.run(command, check=True, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        if clients:
+            with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
+                rules.write(f"host all all {clients} trust\n")
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+        run = [str(_programs() / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *options]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                _as_account(run), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log
+            )
+        self.wait(self.process)
+
+    def stop(self) -> None:
+        """End the server and all that use it, if it runs."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)  # "fast": ends sessions and then itself
+            try:
+                self.process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
 
     def create(self) -> str:
         """Make an empty database; return its name."""
@@ -121,22 +156,6 @@ class PostgresCluster:
         raise RuntimeError(msg)
 
 
-def _start(folder: Path, settings: Mapping[str, str], clients: str) -> subprocess.Popen[bytes]:
-    programs, data = _programs(), folder / "data"
-    account = _account()
-    os.chown(folder, account.pw_uid, account.pw_gid)
-    quiet = {"cwd": folder, "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    make = [str(programs / "initdb"), "--pgdata", str(data), "--username", "collab", "--auth", "trust", "--no-sync"]
-    subprocess.run(_as_account([*make, "--encoding", "UTF8", "--locale", "C.UTF-8"]), check=True, **quiet)  # type: ignore[call-overload]
-    if clients:
-        with (data / "pg_hba.conf").open("a", encoding="ascii") as rules:
-            rules.write(f"host all all {clients} trust\n")
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    run = [str(programs / "postgres"), "-D", str(data), "-k", str(folder), *options]
-    with (folder / "log").open("wb") as log:
-        return subprocess.Popen(_as_account(run), stderr=log, **quiet)  # type: ignore[call-overload, no-any-return]
-
-
 @contextmanager
 def running_cluster(*, clients: str = "", **settings: str) -> Iterator[PostgresCluster]:
     """Run a PostgreSQL until the end of the block, with some of its settings as wanted.
@@ -144,18 +163,11 @@ def running_cluster(*, clients: str = "", **settings: str) -> Iterator[PostgresC
     It listens on a Unix socket; for ``clients``, a range of addresses, also where ``listen_addresses`` says.
     """
     folder = Path(tempfile.mkdtemp(prefix="collab-pg-"))
-    process = None
+    cluster = PostgresCluster(folder, _OPTIONS | settings)
     try:
-        process = _start(folder, _OPTIONS | settings, clients)
-        cluster = PostgresCluster(folder)
-        cluster.wait(process)
+        cluster.make(clients)
+        cluster.start()
         yield cluster
     finally:
-        if process is not None:
-            process.send_signal(signal.SIGINT)  # "fast": ends sessions and then itself
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        cluster.stop()
         shutil.rmtree(folder)
