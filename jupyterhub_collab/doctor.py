@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from inspect import isawaitable
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import DBAPIError
@@ -20,7 +21,13 @@ from .migrations import refuse_hub_database, revision
 from .settings import Settings, load_settings
 from .state import StateFolder
 
-ENTRY_POINTS: Final = "jupyterhub_collab.checks"
+ON_A_MACHINE: Final = "jupyterhub_collab.checks"
+IN_A_CLUSTER: Final = "jupyterhub_collab.cluster_checks"
+"""Groups of entry points: what installed packages look at in either place."""
+ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+CLUSTER_TOKEN: Final = Path("/etc/jupyterhub-collab/secrets/hub.services.projects.apiToken")
+"""Where the Hub's container of the chart has the token of the projects service."""
+_TOKEN_VARIABLE: Final = "JUPYTERHUB_API_TOKEN"  # noqa: S105 - the variable's name
 # What every token of a service can do without a role: see itself
 _HARMLESS: Final = ("read:services", "read:roles:services", "list:services", "access:services")
 
@@ -52,9 +59,25 @@ def checks(state: StateFolder, address: str) -> Iterator[tuple[str, Check]]:
     """Return all checks by name: our own, then those that installed packages bring."""
     yield "settings", check_settings
     yield "database", check_database
-    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        yield entry.name, entry.load()
+    if in_cluster() and not ACCOUNT.exists():
+        yield "cluster", _no_account
+    else:
+        group = IN_A_CLUSTER if in_cluster() else ON_A_MACHINE
+        for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
+            yield entry.name, entry.load()
     yield "Hub scopes", lambda: check_scopes(state, address)
+
+
+def in_cluster() -> bool:
+    """Tell whether this runs in a pod of Kubernetes."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def _no_account() -> Finding:
+    return Found(
+        ok=False,
+        sentence="Only the Hub may ask the cluster. Run doctor there: kubectl exec deploy/<release>-hub -- …",
+    )
 
 
 async def run(check: Check) -> Finding:
@@ -118,7 +141,7 @@ def check_scopes(state: StateFolder, address: str) -> Finding:
 
 
 def _of_projects_service(state: StateFolder, address: str) -> dict[str, Any]:
-    token = (state / "secrets" / "projects-token").read_text(encoding="ascii")
+    token = os.environ.get(_TOKEN_VARIABLE) or _token_file(state).read_text(encoding="ascii").strip()
     request = urllib.request.Request(  # noqa: S310 - the operator names the address
         f"{address.rstrip('/')}/hub/api/user", headers={"Authorization": f"token {token}"}
     )
@@ -127,6 +150,14 @@ def _of_projects_service(state: StateFolder, address: str) -> dict[str, Any]:
     return model
 
 
+def _token_file(state: StateFolder) -> Path:
+    return CLUSTER_TOKEN if in_cluster() else state / "secrets" / "projects-token"
+
+
 def default_address() -> str:
-    """Return where the embedded default listens."""
+    """Return where the Hub listens: what the projects service is told, what the chart says, or the embedded default."""
+    if api := os.environ.get("JUPYTERHUB_API_URL"):
+        return api.rstrip("/").removesuffix("/hub/api")
+    if in_cluster():
+        return os.environ.get("JUPYTERHUB_COLLAB_HUB_URL", "http://127.0.0.1:8081")
     return f"http://127.0.0.1:{os.environ.get('PORT', '8000')}"

@@ -41,6 +41,8 @@ class Check(Protocol):
 def run_checks(_minute: int) -> tuple[Check, ...]:
     """Return what installed packages promise and whether it holds; kept for a minute, since a check starts programs."""
     isolation = os.environ.get(ISOLATION) or "sandbox"
+    if isolation == "pod":  # what holds in a cluster only the Hub's account may ask
+        return ()
     checks = sorted(entry_points(group=CHECKS), key=lambda entry: entry.name)
     return tuple(c.load()(isolation=isolation) if c.name == "sandbox" else c.load()() for c in checks)
 
