@@ -22,6 +22,7 @@ from .servers.limits import ServerLimits
 from .servers.planner import Planner
 from .servers.service import ServerService
 from .settings import Settings, load_settings
+from .volumes.scratch_service import ScratchService
 from .volumes.service import DataService
 
 
@@ -49,6 +50,7 @@ class Factory:
         self.join_requests = JoinRequestService(database, authorizer, clock)
         self.departures = DepartureService(database, authorizer, clock)
         self.data = DataService(database, authorizer, self.catalogue, clock)
+        self.scratch = ScratchService(database, authorizer, clock)
         self.servers = ServerService(database, authorizer, planner, ExcessQuery(settings), ServerLimits(limits), clock)
 
     @classmethod

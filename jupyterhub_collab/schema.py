@@ -7,7 +7,8 @@ from .people import schema as people
 from .projects import schema as projects
 from .servers import schema as servers
 from .tables import Table
+from .volumes import schema as volumes
 
 metadata = Table.metadata
 
-__all__ = ["audit", "metadata", "people", "projects", "servers"]
+__all__ = ["audit", "metadata", "people", "projects", "servers", "volumes"]

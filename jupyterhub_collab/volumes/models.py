@@ -46,6 +46,18 @@ class Mount(BaseModel):
     """The projects through which the person has it in this mode; none for what every person has."""
 
 
+class ScratchUse(BaseModel):
+    """What a scratch volume holds, and what of it goes soon because nobody changed it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int = 0
+    going: int = 0
+    """Bytes that go within a week, or within half of the days that files may stay where that is less."""
+    goes_from: datetime | None = None
+    """When the first of them go."""
+
+
 class DataAttachment(BaseModel):
     """A data volume attached to a project."""
 

@@ -8,8 +8,10 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.projects.schema import DataAttachmentRow
+from jupyterhub_collab.tables import insert_or
 
-from .models import DataAttachment, Mode
+from .models import DataAttachment, Mode, ScratchUse
+from .schema import ScratchRow
 
 
 class DataStore:
@@ -48,3 +50,21 @@ class DataStore:
         """Detach a volume."""
         one = (DataAttachmentRow.project == slug, DataAttachmentRow.name == name)
         await self._session.execute(delete(DataAttachmentRow).where(*one))
+
+
+class ScratchStore:
+    """Scratch volumes in one session."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def put(self, volume: str, use: ScratchUse, now: datetime) -> None:
+        """Write what a volume holds."""
+        values = use.model_dump() | {"seen_at": now}
+        statement = insert_or(self._session, ScratchRow).values(volume=volume, **values)
+        await self._session.execute(statement.on_conflict_do_update(index_elements=["volume"], set_=values))
+
+    async def get(self, volume: str) -> ScratchUse | None:
+        """Return what a volume held when somebody last looked."""
+        row = await self._session.get(ScratchRow, volume)
+        return ScratchUse.model_validate(row, from_attributes=True) if row else None

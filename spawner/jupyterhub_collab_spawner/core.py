@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jupyterhub_collab.projects.service import ProjectService
     from jupyterhub_collab.servers.models import Excess, Grant, OpenGrant
     from jupyterhub_collab.settings import Settings
+    from jupyterhub_collab.volumes.scratch_service import ScratchService
 
 
 class Servers(Protocol):
@@ -49,6 +50,11 @@ def servers() -> Servers:
 def projects() -> ProjectService:
     """Return the core's service for projects."""
     return shared_factory().projects
+
+
+def scratch() -> ScratchService:
+    """Return the core's service for scratch volumes."""
+    return shared_factory().scratch
 
 
 def settings() -> Settings:

@@ -7,11 +7,12 @@ import contextvars
 import logging
 import os
 import subprocess
-from typing import TYPE_CHECKING, ClassVar, Protocol
+import time
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from jupyterhub_collab.names import project_volume
 
-from . import core, metrics
+from . import core, metrics, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from jupyterhub_collab.projects.service import ProjectService
 
+_HOUR: Final = 3600
 log = logging.getLogger("jupyterhub.collab.housekeeping")
 
 
@@ -43,6 +45,7 @@ class Folders:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._clean_again = 0.0
 
     async def remove(self, volume: str) -> None:
         """Remove a folder."""
@@ -56,7 +59,20 @@ class Folders:
         """Do nothing: a folder has the room that the disk has."""
 
     async def clean_scratch(self, days: int) -> None:
-        """Remove what is old."""
+        """Remove what is old, and note what will be; once an hour, since it looks at every file."""
+        if time.monotonic() < self._clean_again:
+            return
+        self._clean_again = time.monotonic() + _HOUR
+        failed = []
+        for folder in scratch.folders(self._root):
+            try:
+                use = await asyncio.to_thread(scratch.clean, folder, days, time.time())
+            except OSError as error:
+                failed.append(str(error))
+            else:
+                await core.scratch().seen(folder.name, use)
+        if failed:
+            raise OSError("; ".join(failed))
 
 
 class Housekeeping:

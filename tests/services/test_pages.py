@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,8 @@ from yarl import URL
 from jupyterhub_collab.access.models import PERMISSIONS, Permission, Role, SiteRight, Standing, Visibility
 from jupyterhub_collab.people.models import Kind
 from jupyterhub_collab.projects.models import Invitation
-from jupyterhub_collab.settings import Limits, Site
+from jupyterhub_collab.settings import Limits, Site, Storage
+from jupyterhub_collab.volumes.models import ScratchUse
 from jupyterhub_collab_services.base.page import ISOLATION
 from jupyterhub_collab_services.projects.api import ANYONE, PERSON
 from jupyterhub_collab_services.projects.pages import PageRoute, table
@@ -808,3 +810,27 @@ async def test_who_was_removed_is_told_and_not_sent_round_in_circles(be: As, wor
     answer = await be("stranger").get()
     assert (answer.status, answer.leads_to) == (401, "")
     assert "Log out and in again" in answer.words
+
+
+# Scratch space --------------------------------------------------------------------------------------------
+
+
+async def test_my_projects_warn_of_what_goes_from_scratch_space(
+    world: World, with_settings: Callable[..., Factory], clock: Clock
+) -> None:
+    factory = with_settings(storage=Storage(scratch_days=30))
+    async with running_site(factory, clock=clock) as site:
+        viewer, editor = Visitor(site, "viewer"), Visitor(site, "editor")
+        assert "What nobody changes for 30 days is deleted" in (await viewer.get()).words
+        use = ScratchUse(size=9_000_000_000, going=4_000_000_000, goes_from=clock() + timedelta(days=2))
+        await factory.scratch.seen("scratch-viewer", use)
+        shown = (await viewer.get()).words
+        assert "has 9.0 GB" in shown
+        assert "4.0 GB of it is deleted soon, the first files in 2 days" in shown
+        assert "4.0 GB" not in (await editor.get()).words
+        for visitor in (viewer, editor):
+            await visitor.session.close()
+
+
+async def test_without_scratch_space_nothing_is_said_of_it(be: As) -> None:
+    assert "cratch" not in (await be("viewer").get()).words

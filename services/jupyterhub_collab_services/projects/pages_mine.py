@@ -58,6 +58,8 @@ class MyProjects(ProjectsPage):
             "servers": servers,
             "workspace": servers.get("") or combine("", None, None),
             "pins": len(await self.factory.projects.pins(who)),
+            "scratch_days": self.factory.settings.storage.scratch_days,
+            "scratch": await self.factory.scratch.mine(who),
             "last_used": await self.factory.servers.last_used(who),
             "titles": {p.slug: p.title for p in [*mine, *gone]},
             "rows": await self.needs(),
