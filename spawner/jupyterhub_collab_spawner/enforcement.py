@@ -12,9 +12,9 @@ from weakref import WeakSet
 from . import core, metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from jupyterhub_collab.servers.models import Excess
+    from jupyterhub_collab.servers.models import Excess, OpenGrant
 
     from .planned import PlannedSpawner
     from .strays import Strays
@@ -161,14 +161,16 @@ class Enforcement:
         if self._first:
             await self._strays.end_all_but(self._active())
             self._first = False
-        for number in grants.keys() - held.keys():
-            await self._close(number, (grants[number].person, grants[number].server_name))
+        await self._close([grants[number] for number in grants.keys() - held.keys()])
 
-    async def _close(self, grant: int, server: tuple[str, str]) -> None:
-        """Close a grant that no spawner holds; where one may still take it up, look again soon."""
-        if server not in self._active() and await self._strays.end(*server):
-            await core.servers().ended(*server, grant=grant)
-        else:
+    async def _close(self, grants: Collection[OpenGrant]) -> None:
+        """Close grants that no spawner holds; where one may still take one up, look again soon."""
+        servers = {(grant.person, grant.server_name) for grant in grants}
+        gone = await self._strays.end_these(servers - self._active())
+        for grant in grants:
+            if (grant.person, grant.server_name) in gone:
+                await core.servers().ended(grant.person, grant.server_name, grant=grant.id)
+        if gone < servers:
             self._looks_until_reckoning = _SOON
 
     def _active(self) -> set[tuple[str, str]]:

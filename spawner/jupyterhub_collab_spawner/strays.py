@@ -10,6 +10,7 @@ from . import cgroups, metrics, processes
 from .records import ServerFolder, all_records
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 log = logging.getLogger("jupyterhub.collab.strays")
@@ -19,10 +20,10 @@ KILL_PATIENCE: Final = 10.0
 class Strays(Protocol):
     """How an engine finds such servers."""
 
-    async def end(self, person: str, server_name: str) -> bool:
-        """End a server of this name; tell whether it is sure that none runs."""
+    async def end_these(self, servers: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """End servers of these names; return those of which it is sure that none runs."""
 
-    async def end_all_but(self, claimed: set[tuple[str, str]]) -> None:
+    async def end_all_but(self, claimed: Collection[tuple[str, str]]) -> None:
         """End all servers of earlier Hubs but the claimed ones."""
 
 
@@ -45,7 +46,11 @@ class RecordedStrays:
             folder.remove()
         return True
 
-    async def end_all_but(self, claimed: set[tuple[str, str]]) -> None:
+    async def end_these(self, servers: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """End the sandboxes on record under these names."""
+        return {server for server in servers if await self.end(*server)}
+
+    async def end_all_but(self, claimed: Collection[tuple[str, str]]) -> None:
         """End all sandboxes on record but the claimed ones."""
         for record in all_records(self._runtime):
             if (record.person, record.server_name) not in claimed:
@@ -57,9 +62,9 @@ class RecordedStrays:
 class UnknownStrays:
     """Finds none and is never sure: for engines that keep their servers in a list of their own."""
 
-    async def end(self, person: str, server_name: str) -> bool:  # noqa: ARG002 - the protocol's
+    async def end_these(self, servers: Collection[tuple[str, str]]) -> set[tuple[str, str]]:  # noqa: ARG002 - the protocol's
         """Say that nothing is known."""
-        return False
+        return set()
 
-    async def end_all_but(self, claimed: set[tuple[str, str]]) -> None:
+    async def end_all_but(self, claimed: Collection[tuple[str, str]]) -> None:
         """Leave all servers alone."""

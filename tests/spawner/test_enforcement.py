@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -100,12 +100,12 @@ class FakeStrays:
 
     running: set[tuple[str, str]] = field(default_factory=set)
 
-    async def end(self, person: str, server_name: str) -> bool:
-        self.running.discard((person, server_name))
-        return True
+    async def end_these(self, servers: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        self.running -= set(servers)
+        return set(servers)
 
-    async def end_all_but(self, claimed: set[tuple[str, str]]) -> None:
-        self.running &= claimed
+    async def end_all_but(self, claimed: Collection[tuple[str, str]]) -> None:
+        self.running &= set(claimed)
 
 
 @dataclass

@@ -1,100 +1,69 @@
-"""The same plan as a pod, through KubeSpawner's own manifest."""
+"""Servers on a fake cluster: what the pod is, how it starts and ends, and what is said when it does not."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jupyterhub.spawner import SpawnException
-from kubernetes_asyncio.client import ApiClient
+from traitlets import TraitError
 
-from jupyterhub_collab.errors import UnknownServerNameError
 from jupyterhub_collab.servers.models import ServerPlan
 from jupyterhub_collab.settings import Settings, Storage
-from jupyterhub_collab_spawner import core
-from jupyterhub_collab_spawner.builders import pods
-from jupyterhub_collab_spawner.enforcement import Enforcement
-from jupyterhub_collab_spawner.kube import CollabKubeSpawner
+from jupyterhub_collab_spawner.builders import claims, pods
 from tests.spawner.support import plans
+from tests.spawner.support.cluster import SETTINGS, World, world_of
+from tests.support.kubernetes_api import running, waiting
 
-KUBECONFIG = """
-apiVersion: v1
-kind: Config
-clusters: [{name: none, cluster: {server: "http://127.0.0.1:1"}}]
-contexts: [{name: none, context: {cluster: none, user: none}}]
-users: [{name: none, user: {}}]
-current-context: none
-"""
+ONE_NODE = Storage(access_mode="ReadWriteOnce", node="worker-3")
 
 
-@pytest.fixture(autouse=True)
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "config").write_text(KUBECONFIG, encoding="utf-8")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    monkeypatch.setattr("kubernetes_asyncio.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
-    monkeypatch.setattr(Enforcement, "watch", lambda _spawner: None)
-    monkeypatch.setattr(core, "settings", Settings)
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    async with world_of(tmp_path, monkeypatch) as made:
+        yield made
 
 
-class Servers:
-    """The core's service, which grants one plan or refuses."""
-
-    def __init__(self, plan: ServerPlan | None) -> None:
-        self.plan = plan
-
-    async def grant(self, person: str, server_name: str, **_asked: Any) -> Any:
-        if self.plan is None:
-            raise UnknownServerNameError(server_name)
-        assert self.plan.person == person
-        return SimpleNamespace(id=1, plan=self.plan)
-
-
-async def manifest(plan: ServerPlan, **options: Any) -> dict[str, Any]:
-    """Return the pod that a start would create."""
-    core.use(Servers(plan))  # type: ignore[arg-type]
-    spawner = new(plan.person, plan.server_name, **options)
-    spawner._start = lambda: _after_profile(spawner)
-    try:
-        pod = await spawner.start()
-    finally:
-        core.use(None)
-    async with ApiClient() as client:
-        made: dict[str, Any] = client.sanitize_for_serialization(pod)
+async def manifest(world: World, plan: ServerPlan, **options: Any) -> dict[str, Any]:
+    """Return the pod that a start creates, as it was sent."""
+    spawner = world.new(plan, **options)
+    await spawner.start()
+    made = world.api.pods[spawner.pod_name]
+    for name in ("resourceVersion", "uid", "creationTimestamp", "namespace"):
+        del made["metadata"][name]
+    del made["status"], made["spec"]["nodeName"]
     for variable in made["spec"]["containers"][0]["env"]:
         if variable["value"].startswith("["):  # JupyterHub makes these from a set, in any order
             variable["value"] = sorted(json.loads(variable["value"]))
     return made
 
 
-async def _after_profile(spawner: Any) -> Any:
-    """Do what KubeSpawner's start does up to the request to the cluster."""
-    await spawner.load_user_options()
-    return await spawner.get_pod_manifest()
+async def refused(spawner: Any) -> SpawnException:
+    """Return the sentence of a start that must fail, having left nothing."""
+    with pytest.raises(SpawnException) as failed:
+        await spawner.start()
+    return failed.value
 
 
-def new(person: str, server_name: str, **options: Any) -> Any:
-    user = SimpleNamespace(name=person, id=1, url=f"/user/{person}/", escaped_name=person, spawners={})
-    orm = SimpleNamespace(name=server_name, server=None, user_options={})
-    return CollabKubeSpawner(_mock=True, user=user, orm_spawner=orm, namespace="hub", **options)
+async def test_a_workspace_with_a_claim_for_each_volume(world: World) -> None:
+    plans.compare("pod-workspace", await manifest(world, plans.workspace("noaa-claim")))
 
 
-async def test_a_workspace_with_a_claim_for_each_volume() -> None:
-    plans.compare("pod-workspace", await manifest(plans.workspace("noaa-claim")))
+async def test_a_project_server_on_one_shared_claim(world: World) -> None:
+    world.settings(Settings(storage=Storage(shared_claim="collab-files")))
+    plans.compare("pod-project-shared", await manifest(world, plans.project_server()))
 
 
-async def test_a_project_server_on_one_shared_claim(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "settings", lambda: Settings(storage=Storage(shared_claim="collab-files")))
-    plans.compare("pod-project-shared", await manifest(plans.project_server()))
-
-
-async def test_what_the_operator_configures_beside_the_plan_stays() -> None:
+async def test_what_the_operator_configures_beside_the_plan_stays(world: World) -> None:
     memory = {"name": "shm", "emptyDir": {"medium": "Memory"}}
     pod = await manifest(
+        world,
         plans.workspace("noaa-claim"),
         volumes=[memory],
         volume_mounts={"shm": {"name": "shm", "mountPath": "/dev/shm"}},
@@ -108,7 +77,7 @@ async def test_what_the_operator_configures_beside_the_plan_stays() -> None:
     assert 4242 in pod["spec"]["securityContext"]["supplementalGroups"]
 
 
-async def test_neither_profile_nor_option_widens_the_plan() -> None:
+async def test_neither_profile_nor_option_widens_the_plan(world: World) -> None:
     greedy = {
         "volumes": {"other": {"name": "other", "persistentVolumeClaim": {"claimName": "project-secret"}}},
         "volume_mounts": {"other": {"name": "other", "mountPath": "/stolen"}},
@@ -120,21 +89,209 @@ async def test_neither_profile_nor_option_widens_the_plan() -> None:
     }
     profile = {"display_name": "Greedy", "slug": "greedy", "kubespawner_override": greedy}
     options = {"profile": "greedy"}
-    pod = await manifest(plans.workspace("noaa-claim"), profile_list=[profile], user_options=options)
+    pod = await manifest(world, plans.workspace("noaa-claim"), profile_list=[profile], user_options=options)
     plans.compare("pod-workspace", pod)
 
 
-async def test_a_refused_plan_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    core.use(Servers(None))  # type: ignore[arg-type]
-    try:
-        with pytest.raises(SpawnException, match="you have no project “<b>") as refused:
-            await new("ada", "<b>").start()
-    finally:
-        core.use(None)
-    assert refused.value.status_code == 404
-    assert refused.value.reason == "no-such-project-server"
-    assert "<b>" not in refused.value.message_html
-    monkeypatch.undo()
+async def test_claims_that_one_node_can_mount_keep_all_pods_on_it(world: World) -> None:
+    world.settings(SETTINGS.model_copy(update={"storage": ONE_NODE}))
+    kept = world.api.kubelet
+    tasks = []
+
+    def kubelet(pod: dict[str, Any]) -> dict[str, Any] | None:
+        tasks.append(pod["spec"]["nodeSelector"])
+        return kept(pod)
+
+    world.api.kubelet = kubelet
+    pod = await manifest(world, plans.project_server())
+    assert pod["spec"]["nodeSelector"] == {"kubernetes.io/hostname": "worker-3", "pool": "gpu"}
+    assert {"kubernetes.io/hostname": "worker-3"} in tasks
+    assert world.api.claims["project-co2"]["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+async def test_a_namespace_for_each_person_is_refused(world: World) -> None:
+    with pytest.raises(TraitError, match="claim"):
+        world.new(plans.plan(), enable_user_namespaces=True)
+
+
+async def test_a_refused_plan_is_a_sentence(world: World) -> None:
+    spawner = world.new(plans.plan(server_name="<b>"))
+    world.servers.plan = None
+    error = await refused(spawner)
+    assert "you have no project “<b>" in error.message
+    assert (error.status_code, error.reason) == (404, "no-such-project-server")
+    assert "<b>" not in error.message_html
+
+
+async def test_a_start_whose_claims_are_prepared_asks_what_stock_asks(world: World) -> None:
+    first = world.new(plans.workspace("noaa-claim"))
+    await first.start()
+    await first.stop()
+    world.api.calls.clear()
+    await world.new(plans.workspace("noaa-claim")).start()
+    asked = {call: count for call, count in world.api.calls.items() if not call.startswith("watch")}
+    assert asked == {"create pods": 1}
+
+
+async def test_a_stop_is_over_when_the_node_has_confirmed_the_end(world: World) -> None:
+    spawner = world.new(plans.plan())
+    await spawner.start()
+    world.api.confirms = False
+    stopping = asyncio.ensure_future(spawner.stop(now=True))
+    await world.until(lambda: "deletionTimestamp" in world.api.pods["jupyter-ada"]["metadata"])
+    await asyncio.sleep(0.3)
+    assert not stopping.done()
+    assert world.servers.ended_ones == []
+    await world.api.put("pods", world.api.pods["jupyter-ada"], "DELETED")
+    await asyncio.wait_for(stopping, 2)
+    assert world.servers.ended_ones == [1]
+
+
+async def test_a_node_that_is_lost_does_not_keep_its_pods_for_ever(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = world.new(plans.plan(), lost_node_patience=1)
+    await spawner.start()
+    world.api.confirms = False
+    await asyncio.wait_for(spawner.stop(now=True), 10)
+    assert "jupyter-ada" not in world.api.pods
+    assert "node1 does not confirm" in caplog.text
+    assert world.servers.ended_ones == [1]
+
+
+async def test_a_pod_that_somebody_else_deletes_is_noticed(world: World) -> None:
+    spawner = world.new(plans.plan())
+    await spawner.start()
+    assert await spawner.poll() is None
+    await world.api.put("pods", world.api.pods["jupyter-ada"], "DELETED")
+    await world.until(lambda: spawner._pod is None)
+    assert await spawner.poll() == 1
+    assert world.servers.ended_ones == [1]
+
+
+async def test_a_pod_that_its_node_evicted_leaves_nothing(world: World) -> None:
+    spawner = world.new(plans.plan())
+    await spawner.start()
+    await world.api.set_status("jupyter-ada", {"phase": "Failed", "reason": "Evicted"})
+    await world.until(lambda: spawner._pod["status"]["phase"] == "Failed")
+    assert await spawner.poll() == 1
+    assert "jupyter-ada" not in world.api.pods
+
+
+async def test_the_next_hub_finds_the_pod(world: World) -> None:
+    spawner = world.new(plans.plan())
+    await spawner.start()
+    again = world.new(plans.plan())
+    again.load_state(json.loads(json.dumps(spawner.get_state())))
+    assert await again.poll() is None
+    assert again.grant_id == 1
+
+
+async def test_a_pod_without_a_grant_is_ended(world: World) -> None:
+    await world.new(plans.plan()).start()
+    assert await world.new(plans.plan()).poll() == 1
+    assert world.api.pods == {}
+
+
+async def test_an_older_pod_of_the_name_gives_way(world: World) -> None:
+    await world.new(plans.plan()).start()
+    older = world.api.pods["jupyter-ada"]["metadata"]["uid"]
+    await world.new(plans.plan()).start()
+    assert world.api.pods["jupyter-ada"]["metadata"]["uid"] != older
+
+
+async def test_a_cluster_that_is_away_has_ended_nothing(world: World) -> None:
+    world.api.away = True
+    spawner = world.new(plans.plan(), k8s_api_request_retry_timeout=1)
+    assert await spawner.poll() is None
+    assert await world.new(plans.plan()).poll() is None  # nor does the second one believe that there is no pod
+    assert (await refused(spawner)).reason == "cluster-unavailable"
+    assert spawner.grant_id is None
+
+
+async def test_a_cluster_that_has_too_much_to_do_is_asked_again(world: World) -> None:
+    world.api.refuse["create", "pods"] = [(429, "too many requests"), (500, "etcd leader changed")]
+    await world.new(plans.plan()).start()
+
+
+async def test_a_watch_that_is_told_410_lists_again(world: World) -> None:
+    spawner = world.new(plans.plan())
+    await spawner.start()
+    world.api.compact()
+    await world.api.put("pods", world.api.pods["jupyter-ada"], "DELETED")
+    await world.until(lambda: spawner._pod is None, 15)
+
+
+async def test_a_used_up_quota_is_a_sentence(world: World) -> None:
+    said = (
+        'pods "jupyter-ada" is forbidden: exceeded quota: servers, requested: limits.memory=2Gi,'
+        " used: limits.memory=15Gi, limited: limits.memory=16Gi"
+    )
+    spawner = world.new(plans.plan())
+    await spawner.claim_volumes.ensure(claims.needed(plans.plan(), SETTINGS.storage))
+    world.api.refuse["create", "pods"] = [(403, said)]
+    error = await refused(spawner)
+    assert error.reason == "quota-exceeded"
+    assert "limits.memory (15Gi of 16Gi are in use)" in error.message
+    assert world.servers.ended_ones == [1]
+
+
+async def test_what_the_cluster_refuses_is_told_to_the_operator_without_secrets(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    spawner = world.new(plans.plan(), environment={"PASSWORD": "only-the-server-knows"})
+    await spawner.claim_volumes.ensure(claims.needed(plans.plan(), SETTINGS.storage))
+    world.api.refuse["create", "pods"] = [(403, 'violates PodSecurity "restricted:latest"')]
+    assert (await refused(spawner)).reason == "cluster-refused"
+    assert "violates PodSecurity" in caplog.text
+    assert "only-the-server-knows" not in caplog.text
+
+
+async def test_an_image_that_is_no_name_ends_the_start_at_once(world: World) -> None:
+    world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else waiting(pod, "InvalidImageName")
+    error = await asyncio.wait_for(refused(world.new(plans.plan())), 10)
+    assert error.reason == "image-pull"
+    assert "registry.example/notebook:1" in error.message
+    assert world.api.pods == {}
+
+
+async def test_a_server_without_a_node_waits_for_one_until_its_time_is_over(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu, 1 Insufficient memory."
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    nowhere = {"phase": "Pending", "conditions": [condition]}
+    world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else nowhere
+    error = await refused(world.new(plans.plan(), start_timeout=6))
+    assert error.reason == "unschedulable"
+    assert "enough nvidia.com/gpu and enough memory" in error.message
+    assert said in caplog.text
+    assert world.api.pods == {}
+
+
+async def test_a_server_that_is_taken_away_while_it_starts_says_so(world: World) -> None:
+    world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else {"phase": "Pending"}
+    spawner = world.new(plans.plan())
+    starting = asyncio.ensure_future(refused(spawner))
+    await world.until(lambda: "jupyter-ada" in world.api.pods)
+    await spawner.take_away()
+    assert (await starting).reason == "access-changed"
+    assert world.api.pods == {}
+
+
+async def test_homes_stay_unless_the_operator_wants_otherwise(world: World) -> None:
+    for delete, left in ((False, {"home-ada", "project-co2"}), (True, {"project-co2"})):
+        spawner = world.new(plans.plan(plans.project("co2")), delete_home=delete)
+        await spawner.start()
+        await spawner.stop()
+        again = world.new(plans.plan(), delete_home=delete)
+        again.load_state(spawner.get_state())
+        await again.delete_forever()
+        assert set(world.api.claims) == left
+
+
+def _is_task(pod: dict[str, Any]) -> bool:
+    return bool(pod["spec"]["restartPolicy"] == "Never")
 
 
 @settings(deadline=None)  # other work on the machine is no fault of the function

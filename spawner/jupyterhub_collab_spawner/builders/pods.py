@@ -11,9 +11,16 @@ from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
 if TYPE_CHECKING:
     from jupyterhub_collab.servers.models import ServerPlan
+    from jupyterhub_collab.settings import Storage
     from jupyterhub_collab.volumes.models import Mount
 
 LABEL: Final = "collab.jupyter.org"
+KIND: Final = f"{LABEL}/kind"
+OWN_FOLDER: Final = "files"
+"""The folder of a volume in a claim of its own: the claim's root belongs to root, and may hold `lost+found`."""
+USERS_GROUP: Final = 100
+"""The group of what no project owns, and the first group of every server; `users` on most systems."""
+HOST_NAME: Final = "kubernetes.io/hostname"
 # Group ids of projects: far above what hosts and images use, below 2**31 which some file servers take for negative
 _FIRST_GROUP: Final = 1_000_000_000
 _GROUPS: Final = 1_000_000_000
@@ -39,16 +46,17 @@ class PodParts:
     working_dir: str
 
 
-def build(plan: ServerPlan, *, home: str, shared_claim: str) -> PodParts:
+def build(plan: ServerPlan, *, home: str, storage: Storage) -> PodParts:
     """Return what this plan gives a pod whose image has its home at `home`."""
     resources = plan.resource_class
+    shared_claim = storage.shared_claim
     return PodParts(
         image=plan.environment.image or None,
         volumes={claim_name(claim): _volume(claim) for claim in _claims(plan, shared_claim)},
         volume_mounts={_mount_key(mount): _mount(mount, home, shared_claim) for mount in plan.mounts},
-        supplemental_gids=sorted({group_id(slug) for mount in plan.mounts for slug in _group_of(mount)}),
+        supplemental_gids=sorted({USERS_GROUP, *(owning_group(mount) for mount in plan.mounts)}),
         extra_labels=labels(plan),
-        node_selector=dict(resources.node_selector),
+        node_selector={**resources.node_selector, **node_of(storage)},
         cpu_limit=resources.cpu,
         cpu_guarantee=min(resources.cpu, 0.1),
         mem_limit=int(resources.memory),
@@ -67,21 +75,37 @@ def group_id(slug: str) -> int:
     return _FIRST_GROUP + int.from_bytes(hashlib.sha256(slug.encode()).digest()[:8]) % _GROUPS
 
 
+def owning_group(mount: Mount) -> int:
+    """Return the group that owns the files of a volume."""
+    if mount.kind is VolumeKind.PROJECT:
+        return group_id(mount.projects[0])
+    return USERS_GROUP
+
+
+def node_of(storage: Storage) -> dict[str, str]:
+    """Return the node selector that keeps all that mounts our claims on one node, where they can't be on several."""
+    return {HOST_NAME: storage.node} if storage.access_mode == "ReadWriteOnce" else {}
+
+
 def labels(plan: ServerPlan) -> dict[str, str]:
     """Return the labels by which operators find a project's pods and network policies choose them."""
-    found = {f"{LABEL}/network": plan.environment.network, f"{LABEL}/resource-class": plan.resource_class_name}
+    found = {
+        KIND: "server",
+        f"{LABEL}/network": plan.environment.network,
+        f"{LABEL}/resource-class": plan.resource_class_name,
+    }
     if plan.project is not None:
         found[f"{LABEL}/project"] = plan.project
     return {key: value for key, value in found.items() if _LABEL_VALUE.match(value)}
 
 
 def claim_of(mount: Mount, shared_claim: str) -> tuple[str, str]:
-    """Return the claim that holds a volume, and the folder in it; an empty folder is the whole claim."""
+    """Return the claim that holds a volume, and the folder in it; a data volume is a whole claim, with no folder."""
     if mount.kind is VolumeKind.DATA:
         return mount.source, ""
     if shared_claim:
         return shared_claim, mount.volume
-    return mount.volume, ""
+    return mount.volume, OWN_FOLDER
 
 
 def claim_name(claim: str) -> str:
@@ -116,10 +140,6 @@ def _mount(mount: Mount, home: str, shared_claim: str) -> dict[str, Any]:
 def _mount_key(mount: Mount) -> str:
     """Return the key by which mounts are sorted and overridden: the home first, since others lie in it."""
     return f"{'0' if mount.kind is VolumeKind.HOME else '1'}-{mount.path}"
-
-
-def _group_of(mount: Mount) -> tuple[str, ...]:
-    return mount.projects if mount.kind is VolumeKind.PROJECT else ()
 
 
 def merged(configured: Any, planned: Any) -> Any:
