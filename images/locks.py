@@ -28,7 +28,16 @@ def compile_lock(name: str, output: Path) -> None:
         There is no solution, or no index to ask.
     """
     command = [
-        *("uv", "pip", "compile", "-", "--constraint", "constraints.txt", "--output-file", str(output)),
+        *(
+            str(Path(sys.executable).with_name("uv")),
+            "pip",
+            "compile",
+            "-",
+            "--constraint",
+            "constraints.txt",
+            "--output-file",
+            str(output),
+        ),
         *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
     ]
     subprocess.run(command, cwd=ROOT, input="\n".join(declared(name)), text=True, check=True, stdout=subprocess.DEVNULL)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .binaries import CACHE
+from .layout import CACHE
 
 FOLDER: Final = CACHE / "images"
 _SUITE: Final = "bookworm"
