@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
+from jupyterhub.crypto import CryptKeeper
 from jupyterhub.utils import maybe_future
 from oauthenticator.generic import GenericOAuthenticator
 from traitlets import default
@@ -75,7 +75,8 @@ class CollabOIDCAuthenticator(OAuthGroupsMixin, GenericOAuthenticator):
     """OpenID Connect with group claims, PKCE, and refresh where the Hub may keep tokens.
 
     Set `client_id`, `client_secret`, `oauth_callback_url`, `authorize_url`, `token_url` and `userdata_url`. Groups are
-    read again at each refresh if the Hub has a key for its auth state in ``JUPYTERHUB_CRYPT_KEY``; else only at login.
+    read again at each refresh if the Hub has a key for its auth state, in ``JUPYTERHUB_CRYPT_KEY`` or in
+    `CryptKeeper.keys`; else only at login.
     """
 
     @default("scope")
@@ -88,7 +89,7 @@ class CollabOIDCAuthenticator(OAuthGroupsMixin, GenericOAuthenticator):
 
     @default("enable_auth_state")
     def _keep_tokens(self) -> bool:
-        return bool(os.environ.get("JUPYTERHUB_CRYPT_KEY"))
+        return bool(CryptKeeper(parent=self).keys)
 
     def check_allow_config(self) -> None:
         """Say when the Hub starts that groups can't be refreshed."""
