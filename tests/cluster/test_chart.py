@@ -20,6 +20,7 @@ from jupyterhub_collab.settings import load_settings
 
 from .chart import CHART, ROOT, Thing, definitions, helm, named, options, pods, refusal, render, secret
 from .cluster import Cluster
+from .errors import ClusterError
 
 pytestmark = pytest.mark.cluster
 
@@ -147,6 +148,25 @@ def test_what_stands_for_a_renamed_option_exists(old: str) -> None:
             assert name.split(".")[2] in settings
         elif not name.startswith(("hub.config.", "c.")):
             assert name in known
+
+
+EXAMPLE = re.compile(r"^( *)```yaml\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+def examples() -> list[Any]:
+    """Return the values that pages of the manual show; objects of Kubernetes are left out."""
+    found = [(page, example) for page in (ROOT / "docs").rglob("*.md") for example in EXAMPLE.findall(page.read_text())]
+    texts = [(page.stem, re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)) for page, (indent, text) in found]
+    return [pytest.param(text, id=f"{name}-{i}") for i, (name, text) in enumerate(texts) if "apiVersion:" not in text]
+
+
+@pytest.mark.parametrize("text", examples())
+def test_examples_of_values_are_taken(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+    done = helm("template", "collab", str(CHART), f"--values={file}")
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(text).keys() <= yaml.safe_load((CHART / "values.yaml").read_text()).keys()
 
 
 # What it makes -----------------------------------------------------------------------------------------------
@@ -467,3 +487,49 @@ def test_every_pod_passes_the_restricted_standard(strict: Cluster, way: str) -> 
     for pod in found:
         pod["spec"].pop("serviceAccountName")  # those of the release are not there
     assert len(tried(strict, found).splitlines()) == len(found) > 0
+
+
+# What an installed release keeps -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def namespace(strict: Cluster) -> Iterator[str]:
+    strict.kubectl("create", "namespace", "installed")
+    strict.kubectl("wait", "--namespace=installed", "--for=create", "serviceaccount/default", "--timeout=30s")
+    yield "installed"
+    strict.kubectl("delete", "namespace", "installed", "--wait", "--timeout=60s")
+
+
+def kept(cluster: Cluster, kind: str) -> dict[str, Thing]:
+    found = json.loads(cluster.kubectl("get", kind, "--namespace=installed", "--output=json"))
+    return {thing["metadata"]["name"]: thing for thing in found["items"]}
+
+
+def installed(cluster: Cluster, **more: Any) -> dict[str, str]:
+    """Install or upgrade; return the secrets of the release."""
+    arguments = ("upgrade", "--install", "tests", str(CHART), "--namespace=installed", "--wait", "--timeout=60s")
+    cluster.helm(*arguments, *options("try-out", **more))
+    return {k: v for k, v in secret(kept(cluster, "secrets")["tests-hub"]).items() if k != "values.yaml"}
+
+
+def test_secrets_are_made_once(strict: Cluster, namespace: str) -> None:
+    first = installed(strict)
+    (hub,) = (thing for name, thing in kept(strict, "pods").items() if name.startswith("tests-hub"))
+    second = installed(strict, hub__services={"robot": {}}, hub__config__JupyterHub__active_server_limit=3)
+    assert set(second) - set(first) == {"hub.services.robot.apiToken"}
+    assert first.items() <= second.items()
+    assert hub["metadata"]["name"] not in kept(strict, "pods")
+    assert installed(strict) == first
+
+
+def test_what_holds_data_outlives_the_release(strict: Cluster, namespace: str) -> None:
+    installed(strict)
+    strict.helm("uninstall", "tests", "--namespace=installed", "--wait")
+    assert set(kept(strict, "persistentvolumeclaims")) == {"tests-hub-db"}
+    assert set(kept(strict, "roles")) == set(kept(strict, "deployments")) == set()
+
+
+def test_a_missing_database_is_told_before_anything_is_made(strict: Cluster, namespace: str) -> None:
+    with pytest.raises(ClusterError, match=r"The Secret jupyterhub-collab-database .* has no key collab-url\. Make it"):
+        strict.helm("install", "tests", str(CHART), "--namespace=installed")
+    assert set(kept(strict, "deployments")) == set()

@@ -15,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
-from . import commands, errors, events, hub, metrics, options, pages, rights, routes, settings, verbs
+from . import commands, errors, events, hub, metrics, options, pages, rights, routes, settings, values, verbs
 from .screenshots import Screenshot, say_what_is_missing
 
 PARTS: Final[dict[str, Callable[[], str]]] = {
@@ -35,9 +35,11 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "audit-events": events.text,
     "metrics": metrics.text,
     "hub-scopes": hub.scopes,
+    "values": values.text,
+    "renamed-values": values.renamed_table,
     "hub-calls": hub.calls,
 }
-OBJECTS: Final = ("setting", "trait", "permission", "problem", "route", "cli", "verb", "event", "metric")
+OBJECTS: Final = ("setting", "trait", "permission", "problem", "route", "cli", "verb", "event", "metric", "value")
 
 _MARK: Final = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 

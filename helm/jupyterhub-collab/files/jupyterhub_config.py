@@ -43,8 +43,8 @@ c.JupyterHub.upgrade_db = hub["upgradeDatabase"]
 c.JupyterHub.cookie_secret = bytes.fromhex(secret("hub.config.JupyterHub.cookie_secret"))
 c.CryptKeeper.keys = secret("hub.config.CryptKeeper.keys").split(";")
 
-# The log. Every request has a name, which stands in each line about it; the settings say whether lines are text or JSON.
-# Whoever starts a server sees how far it is from the first moment.
+# The log. Every request has a name, which stands in each line about it; the settings say whether lines are text or
+# JSON. Whoever starts a server sees how far it is from the first moment.
 c.JupyterHub.logging_config = logs.hub_logging(settings)
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0, **request_names.TORNADO_SETTINGS}
 
