@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def release(cluster: Cluster) -> Iterator[Release]:
     """The product, installed on the real node by its chart."""
-    with installed(cluster) as made:
+    with installed(cluster, namespace=f"collab-{os.getpid()}") as made:
         yield made
 
 
