@@ -112,7 +112,7 @@ def test_helm_finds_nothing_wrong(way: str) -> None:
         ("hub__config__jupyterhub", {}, "at '/hub/config': additional properties 'jupyterhub' not allowed"),
         ("hub__services", {"x": {"apiToken": 1}}, "at '/hub/services/x/apiToken': got number, want string"),
         ("proxy__service__type", "Public", "value must be one of 'ClusterIP', 'NodePort', 'LoadBalancer'"),
-        ("singleuser__uid", 0, "at '/singleuser/uid': minimum: got 0, want 1"),
+        ("singleuser__startTimeout", 1, "at '/singleuser/startTimeout': minimum: got 1, want 10"),
         ("collab__settings__limits", {"idle_minutes": 2}, "idle_minutes': minimum: got 2, want 5"),
         ("collab__settings__limits", {"idel_minutes": 20}, "additional properties 'idel_minutes' not allowed"),
         ("collab__settings__environments", {"x": {"network": "shut"}}, "value must be one of 'open', 'none'"),
@@ -150,14 +150,15 @@ def test_what_stands_for_a_renamed_option_exists(old: str) -> None:
             assert name in known
 
 
+OTHERS = re.compile(r"(apiVersion|scrape_configs):")
 EXAMPLE = re.compile(r"^( *)```yaml\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 
 
 def examples() -> list[Any]:
-    """Return the values that pages of the manual show; objects of Kubernetes are left out."""
+    """Return the values that pages of the manual show, and of no other program."""
     found = [(page, example) for page in (ROOT / "docs").rglob("*.md") for example in EXAMPLE.findall(page.read_text())]
     texts = [(page.stem, re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)) for page, (indent, text) in found]
-    return [pytest.param(text, id=f"{name}-{i}") for i, (name, text) in enumerate(texts) if "apiVersion:" not in text]
+    return [pytest.param(text, id=f"{name}-{i}") for i, (name, text) in enumerate(texts) if not OTHERS.match(text)]
 
 
 @pytest.mark.parametrize("text", examples())
@@ -361,7 +362,7 @@ def test_the_hub_follows_the_values(tmp_path: Path) -> None:
         ".home_path = '/home/someone'",
         ".image = 'localhost/notebook:one'",
         ".image_pull_secrets = ['registry', {'name': 'other-registry'}, 'notebook-registry']",
-        ".uid = 1001",
+        ".start_timeout = 600",
         ".log_level = 'DEBUG'",
         "'api_token': '" + "a1" * 32,
         "--timeout=3600",

@@ -59,13 +59,6 @@ c.KubeSpawner.common_labels = values["labels"]
 c.KubeSpawner.extra_labels = {"hub.jupyter.org/network-access-hub": "true", **singleuser["extraLabels"]}
 c.KubeSpawner.image = singleuser["imageName"]
 c.KubeSpawner.image_pull_policy = singleuser["image"]["pullPolicy"]
-c.KubeSpawner.allow_privilege_escalation = False
-c.KubeSpawner.container_security_context = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 c.CollabKubeSpawner.home_path = singleuser["storage"]["homeMountPath"]
 for trait, value in {
     "cmd": singleuser["cmd"],
@@ -75,7 +68,6 @@ for trait, value in {
     "extra_annotations": singleuser["extraAnnotations"],
     "extra_containers": singleuser["extraContainers"],
     "extra_pod_config": singleuser["extraPodConfig"],
-    "gid": singleuser["gid"],
     "image_pull_secrets": singleuser["imagePullSecrets"],
     "init_containers": singleuser["initContainers"],
     "lifecycle_hooks": singleuser["lifecycleHooks"],
@@ -85,7 +77,6 @@ for trait, value in {
     "service_account": singleuser["serviceAccountName"],
     "start_timeout": singleuser["startTimeout"],
     "tolerations": singleuser["extraTolerations"],
-    "uid": singleuser["uid"],
     "volume_mounts": singleuser["storage"]["extraVolumeMounts"],
     "volumes": singleuser["storage"]["extraVolumes"],
 }.items():

@@ -21,12 +21,6 @@ c.JupyterHub.spawner_class = "collab-kube"
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.cleanup_servers = False
 c.KubeSpawner.storage_pvc_ensure = False
-c.KubeSpawner.container_security_context = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 # The projects service acts with the token of the person in front of it, and has no right of its own.
 c.JupyterHub.default_url = f"{c.JupyterHub.get('base_url', '/').rstrip('/')}/services/projects/"
