@@ -112,6 +112,8 @@ class Housekeeping:
                 log.info("Removed the deleted project %s for good", slug)
         for slug in await self._projects.to_measure():
             await self._done("measure", self._measure(slug))
+        sizes = {project_volume(slug): size for slug, size in (await self._projects.volume_sizes()).items()}
+        await self._done("grow", self._volumes.grow(sizes))
         if self._scratch_days:
             await self._done("clean", self._volumes.clean_scratch(self._scratch_days))
 

@@ -14,9 +14,9 @@ from kubernetes_asyncio.client.rest import ApiException
 from kubespawner.reflector import ResourceReflector
 
 from jupyterhub_collab.errors import CollabError
-from jupyterhub_collab.volumes.models import VolumeKind
+from jupyterhub_collab.volumes.models import ScratchUse, VolumeKind
 
-from . import kube_failures, kube_tasks, metrics
+from . import core, kube_failures, kube_tasks, metrics
 from .builders import claims, pods
 from .errors import VolumeGoingError, VolumeNotReadyError
 from .kube_api import message
@@ -63,16 +63,19 @@ class ClaimVolumes:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._folders: set[str] = set()  # of the shared claim, prepared by this process
         self._stuck: set[str] = set()  # claims that their class does not let grow
+        self._cleaned = datetime.min.replace(tzinfo=UTC)
 
     async def ensure(self, volumes: Iterable[Volume]) -> None:
-        """Make and prepare what is missing.
+        """Make and prepare what is missing, and grow what is too small.
 
         Raises
         ------
         PlanRefusedError
             The cluster does not provide a volume; the sentence says which.
         """
-        missing = [volume for volume in volumes if not await self._is_ready(volume)]
+        chosen = list(volumes)
+        missing = [volume for volume in chosen if not await self._is_ready(volume)]
+        await self.grow({volume.name: volume.size for volume in chosen if volume.owns_claim})
         if not missing:
             return
         new: defaultdict[str, list[Volume]] = defaultdict(list)
@@ -111,24 +114,36 @@ class ClaimVolumes:
 
     async def grow(self, sizes: Mapping[str, int]) -> None:
         """Let claims ask for more where they ask for less; a claim never shrinks."""
-        known = await self._claims()
+        known = await self._reflected()
         for name, size in sizes.items():
-            claim = known.get(name)
+            claim = known.get(f"{self._cluster.namespace}/{name}")
             if claim is not None and claims.requested(claim) < size and name not in self._stuck:
                 await self._grow(name, size)
 
     async def clean_scratch(self, days: int) -> None:
-        """Remove what nobody changed for so many days from scratch volumes, from each once a day."""
+        """Remove what nobody changed for so many days from scratch volumes, and note what goes next; once a day.
+
+        Of a shared claim only the forty volumes are noted that lose the most: a pod can't say more.
+        """
         if self._storage.shared_claim:
-            await self._run(claims.cleaning(self._storage.shared_claim, "scratch-*", days, _WORK_SECONDS))
+            if self._cleaned + _CLEANED_EVERY < datetime.now(UTC):
+                await self._clean(self._storage.shared_claim, "scratch-*", days)
+                self._cleaned = datetime.now(UTC)
             return
         known = await self._claims()
         due = sorted((_cleaned(claim), name) for name, claim in known.items() if _is_scratch(claim))
         for instant, name in due[:_CLEANED_AT_ONCE]:
             if instant + _CLEANED_EVERY < datetime.now(UTC):
-                await self._run(claims.cleaning(name, pods.OWN_FOLDER, days, _WORK_SECONDS))
+                await self._clean(name, pods.OWN_FOLDER, days)
                 mark = {"metadata": {"annotations": {claims.CLEANED: datetime.now(UTC).isoformat()}}}
                 self._note(await self._called(self._cluster.patch_claim(name, mark)), await self._reflected())
+
+    async def _clean(self, claim: str, pattern: str, days: int) -> None:
+        for line in (await self._run(claims.cleaning(claim, pattern, days, _WORK_SECONDS))).splitlines():
+            folder, size, going, first = line.split()
+            goes_from = datetime.fromtimestamp(int(first), UTC) if int(first) else None
+            use = ScratchUse(size=int(size), going=int(going), goes_from=goes_from)
+            await core.scratch().seen(claim if folder == pods.OWN_FOLDER else folder, use)
 
     def _forget(self, work: asyncio.Task[None]) -> None:
         self._under_way = {name: other for name, other in self._under_way.items() if other is not work}

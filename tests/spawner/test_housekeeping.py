@@ -85,6 +85,9 @@ class FakeProjects:
     async def measured(self, slug: str, size: int) -> None:
         self.measured_ones[slug] = size
 
+    async def volume_sizes(self) -> dict[str, int]:
+        return {"large": 7}
+
     async def purge(self, slug: str) -> None:
         self.purged.append(slug)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pytest
 
 from jupyterhub_collab.errors import PlanRefusedError
 from jupyterhub_collab.settings import Settings, Storage
-from jupyterhub_collab.volumes.models import Mode, Mount, VolumeKind
+from jupyterhub_collab.volumes.models import Mode, Mount, ScratchUse, VolumeKind
+from jupyterhub_collab_spawner import core
 from jupyterhub_collab_spawner.builders import claims, pods
 from jupyterhub_collab_spawner.kube_strays import PodStrays
 from jupyterhub_collab_spawner.kube_tasks import TaskFailedError
@@ -158,7 +161,9 @@ async def test_folders_of_a_shared_claim_are_prepared_by_one_pod(world: World, t
 async def test_claims_grow_and_never_shrink(world: World, tasks: list[Object]) -> None:
     volumes = volumes_of(world)
     await volumes.ensure(needed())
-    await volumes.grow({"project-co2": 20 * 1024**3, "project-ocean": 1024**3, "project-none": 1})
+    await volumes.grow({"project-co2": 15 * 1024**3, "project-ocean": 1024**3, "project-none": 1})
+    larger = plans.project("co2").model_copy(update={"size": 20 * 1024**3})
+    await volumes.ensure(claims.needed(plans.plan(larger), SETTINGS.storage))  # the next start knows before the round
     sizes = {name: claims.requested(claim) for name, claim in world.api.claims.items()}
     assert (sizes["project-co2"], sizes["project-ocean"]) == (20 * 1024**3, 10 * 1024**3)
     world.api.calls.clear()
@@ -208,18 +213,40 @@ async def test_a_task_that_fails_is_tried_again_later(world: World) -> None:
         await volumes_of(world).remove("project-co2")
 
 
-async def test_scratch_is_cleaned_once_a_day(world: World, tasks: list[Object]) -> None:
+class Scratch:
+    """The core's service for scratch space."""
+
+    def __init__(self) -> None:
+        self.uses: dict[str, ScratchUse] = {}
+
+    async def seen(self, volume: str, use: ScratchUse) -> None:
+        self.uses[volume] = use
+
+
+async def test_scratch_is_cleaned_once_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch, cleaned = Scratch(), []
+    monkeypatch.setattr(core, "scratch", lambda: scratch)
+
+    def kubelet(pod: Object) -> Object | None:
+        if pod["metadata"]["labels"].get("collab.jupyter.org/work") != "clean":
+            return running(pod)
+        cleaned.append(pod["spec"]["containers"][0]["command"][3:])
+        return said(pod, "files 100 40 1800000000\n")
+
+    world.api.kubelet = kubelet
     volumes = volumes_of(world)
     await volumes.ensure(needed())
-    tasks.clear()
     await volumes.clean_scratch(30)
-    assert tasks == []  # it is new
+    assert cleaned == []  # it is new
     world.api.claims["scratch-ada"]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     await world.api.put("persistentvolumeclaims", world.api.claims["scratch-ada"])
     await asyncio.sleep(0.1)
     for _ in range(2):
         await volumes.clean_scratch(30)
-    assert [task["spec"]["containers"][0]["command"][3:] for task in tasks] == [["sh", "30", "files"]]
+    assert cleaned == [["sh", "30", "files"]]
+    assert scratch.uses == {
+        "scratch-ada": ScratchUse(size=100, going=40, goes_from=datetime.fromtimestamp(1_800_000_000, UTC))
+    }
 
 
 async def test_strays_are_found_by_one_call(world: World, tasks: list[Object]) -> None:
@@ -290,15 +317,20 @@ def test_the_scripts_do_their_work(tmp_path: Path) -> None:
     assert [path.name for path in root.iterdir()] == ["home-ada"]
 
 
-def test_cleaning_takes_what_is_old_and_leaves_what_is_new(tmp_path: Path) -> None:
+def test_cleaning_takes_what_is_old_and_says_what_goes_next(tmp_path: Path) -> None:
+    root = tmp_path / "claim"
     for name in ("scratch-ada", "scratch-ben", "home-ada"):
-        (tmp_path / name / "folder").mkdir(parents=True)
-        (tmp_path / name / "folder" / "file").write_text("", encoding="utf-8")
-    shell(tmp_path, claims.cleaning("collab-files", "scratch-*", 1, 30))
-    assert len(list(tmp_path.glob("*/folder/file"))) == 3
-    shell(tmp_path, claims.cleaning("collab-files", "scratch-*", -1, 30))  # all that is older than now
-    assert [path.parents[1].name for path in tmp_path.glob("*/folder/file")] == ["home-ada"]
-    assert (tmp_path / "scratch-ada").is_dir()
+        (root / name / "folder").mkdir(parents=True)
+        (root / name / "folder" / "file").write_bytes(bytes(100))
+    lines = shell(root, claims.cleaning("collab-files", "scratch-*", 30, 30)).splitlines()
+    assert sorted(lines) == ["scratch-ada 100 0 0", "scratch-ben 100 0 0"]
+    assert len(list(root.glob("*/folder/file"))) == 3
+    os.utime(root / "scratch-ada" / "folder" / "file", (0, 0))  # what was just unpacked is old by one time only
+    shell(root, claims.cleaning("collab-files", "scratch-*", 1, 30))
+    assert len(list(root.glob("*/folder/file"))) == 3
+    shell(root, claims.cleaning("collab-files", "scratch-*", -1, 30))  # all that is older than tomorrow
+    assert [path.parents[1].name for path in root.glob("*/folder/file")] == ["home-ada"]
+    assert (root / "scratch-ada").is_dir()
 
 
 def _bare(thing: Object) -> Object:
