@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from collab_manual import OBJECTS, PARTS, expand, packages
 from collab_manual.markdown import sentence
 from collab_manual.settings import toml
@@ -265,6 +266,19 @@ def test_every_metric_is_described(manual: Manual) -> None:
     )
     assert names
     assert manual.lacks("reference/metrics", names) == []
+
+
+def names_of(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        yield f"{prefix}{name}"
+        if isinstance(value, dict) and not {"config", "settings", "requests", "labels"} & {name}:
+            yield from names_of(value, f"{prefix}{name}.")
+
+
+def test_every_value_of_the_chart_is_described(manual: Manual) -> None:
+    names = list(names_of(yaml.safe_load((ROOT / "helm/jupyterhub-collab/values.yaml").read_text())))
+    assert len(names) > 150
+    assert manual.lacks("reference/values", names) == []
 
 
 def test_every_scope_that_the_configuration_gives_is_named(manual: Manual) -> None:

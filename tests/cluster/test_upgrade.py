@@ -5,6 +5,7 @@ There is no earlier release to come from yet: the chart is upgraded from one ver
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture(scope="module")
 def own(cluster: Cluster) -> Iterator[Release]:
     """Return a release that no other test uses."""
-    with installed(cluster, namespace="upgrade") as made:
+    with installed(cluster, namespace=f"upgrade-{os.getpid()}") as made:
         yield made
 
 
