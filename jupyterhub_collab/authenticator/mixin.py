@@ -64,13 +64,14 @@ class CollabAuthenticatorMixin(Authenticator):
     request, a server's own too, calls `refresh_user`: False asks for a new login, a dict is stored as at login, True
     changes nothing.
 
-    *What is done instead.* `authenticate` also notes whether the visitor holds an invitation link, which
-    `check_allowed` then accepts where `allow_invited` is on. `run_post_auth_hook`, the last step before the Hub stores
-    anything, writes the person to the core; if the core's database is away the login ends there with a sentence, and
-    there is no cookie and no user. `refresh_user` does the same with what the provider says now, or, where it says
-    nothing new, with what the core knows; if the database is away the login stays and nothing changes. ``groups`` are
-    the identity groups that the core keeps and ``collab:<slug>:<role>`` for each project, as a mirror for other tools:
-    nothing of ours decides by it.
+    *What is done instead.* `authenticate` also notes the invitation link that the visitor holds. Where nothing else
+    allows them and `allow_invited` is on, `check_allowed` takes one use of it for the account. `run_post_auth_hook`,
+    the last step before the Hub stores anything, writes the person to the core; if the core's database is away the
+    login ends there with a sentence, and there is no cookie and no user. `refresh_user` does the same with what the
+    provider says now, or, where it says nothing new, with what the core knows; if the database is away the login stays
+    and nothing changes, and who was removed from the core has to log in anew. ``groups`` are the identity groups that
+    the core keeps and ``collab:<slug>:<role>`` for each project, as a mirror for other tools: nothing of ours decides
+    by it.
 
     *Which calls this rests on.* The order of `Authenticator.get_authenticated_user`; that `run_post_auth_hook` is not
     called at refresh; that ``groups: None`` leaves the Hub's groups alone; and that a handler of JupyterHub 6.1 lacks
@@ -86,8 +87,8 @@ class CollabAuthenticatorMixin(Authenticator):
         help="""
         Admit whoever holds a valid invitation link, and later everyone who is a member of a project through one.
 
-        Any lead of a project can then give people a way into this Hub. The link must have been opened in the same
-        browser. `blocked_users` still holds.
+        Any lead of a project can then give people a way into this Hub: as many as the link has uses, since each account
+        that it lets in takes one. The link must have been opened in the same browser. `blocked_users` still holds.
         """,
     )
     kind = Enum(
@@ -146,35 +147,31 @@ class CollabAuthenticatorMixin(Authenticator):
         return username != SYSTEM.name and bool(super().validate_username(username))
 
     async def authenticate(self, handler: Any, data: Any = None, **kwargs: Any) -> AuthModel | None:
-        """Authenticate as the class below does, drop refused groups, and note an invitation.
-
-        Raises
-        ------
-        HTTPError
-            The core's database is away.
-        """
+        """Authenticate as the class below does, drop refused groups, and note an invitation."""
         authenticated = await maybe_future(super().authenticate(handler, data, **kwargs))
         if authenticated is None:
             return None
         model = dict(authenticated) if isinstance(authenticated, dict) else {"name": authenticated}
         if "groups" in model:  # before check_allowed: a provider must not admit people as a group of ours
             model["groups"] = self._listed(self._read(model["groups"]))
-        model[_INVITED] = self.allow_invited and await self.is_invited(handler)
+        model[_INVITED] = self.held_code(handler)
         return model
 
-    async def is_invited(self, handler: Any) -> bool:
-        """Tell whether the visitor's browser holds the code of a valid invitation link.
+    def held_code(self, handler: Any) -> str:
+        """Return the code of the invitation link that the visitor's browser holds; empty where it does not count."""
+        code = handler.get_cookie(INVITATION_COOKIE, "") if self.allow_invited and handler is not None else ""
+        return code if code and len(code) <= _LONGEST_CODE else ""
+
+    async def admit_by(self, code: str, name: str) -> bool:
+        """Take one use of an invitation link for an account; tell whether there was one, or it holds one already.
 
         Raises
         ------
         HTTPError
             The core's database is away.
         """
-        code = handler.get_cookie(INVITATION_COOKIE, "") if handler is not None else ""
-        if not code or len(code) > _LONGEST_CODE:
-            return False
         with shown_to_the_person():
-            return await self._answer(self.factory.invitations.is_valid_code(code))
+            return bool(code) and await self._answer(self.factory.invitations.reserve(code, name))
 
     async def is_operator(self, name: str) -> bool:
         """Tell whether the settings make this person an operator, by name or by an identity group.
@@ -213,10 +210,10 @@ class CollabAuthenticatorMixin(Authenticator):
             return True
         if not self.allow_invited or authentication is None:
             return False
-        if authentication.get(_INVITED):
+        if await self.admit_by(authentication.get(_INVITED, ""), username):
             return True
         with shown_to_the_person():
-            return await self._answer(self.factory.invitations.has_joined(username))
+            return await self._answer(self.factory.invitations.admits(username))
 
     async def run_post_auth_hook(self, handler: Any, auth_model: AuthModel) -> AuthModel:
         """Run the operator's hook, then write the person and their groups to the core.

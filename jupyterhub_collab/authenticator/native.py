@@ -16,7 +16,7 @@ from nativeauthenticator.orm import UserInfo
 from tornado import web
 from traitlets import default
 
-from .mixin import AuthModel
+from .mixin import AuthModel, shown_to_the_person
 from .static_groups import StaticGroupsMixin
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -51,7 +51,11 @@ class SignUpHandler(TheirSignUpHandler):
         """
         name = self.authenticator.normalize_username(self.get_body_argument("username", strip=False))
         self._invited = await self.authenticator.admits_invited(self, name)
-        await super().post()
+        try:
+            await super().post()
+        finally:
+            if self._invited and not self.authenticator.user_exists(name):
+                await self.authenticator.release_invited(self, name)
 
     def get_result_message(self, user: UserInfo | None, *args: Any, **kwargs: Any) -> tuple[str, str]:
         """Return how the page's message looks and what it says."""
@@ -201,7 +205,7 @@ class CollabNativeAuthenticator(StaticGroupsMixin, NativeAuthenticator):
         return [(path, _HANDLERS.get(path, theirs)) for path, theirs in super().get_handlers(app)]
 
     async def admits_invited(self, handler: Any, name: str) -> bool:
-        """Tell whether an account needs no approval because its maker holds an invitation link.
+        """Tell whether an account needs no approval because its maker holds an invitation link; it takes one use.
 
         Not where the configuration or the core already means somebody by its name.
 
@@ -210,9 +214,24 @@ class CollabNativeAuthenticator(StaticGroupsMixin, NativeAuthenticator):
         HTTPError
             The core's database is away.
         """
-        if not self.allow_invited or name in self._names_that_mean_somebody() or await self.has_been_here(name):
+        code = self.held_code(handler)
+        if not code or name in self._names_that_mean_somebody() or not self._is_free(name):
             return False
-        return await self.is_invited(handler)
+        return not await self.has_been_here(name) and await self.admit_by(code, name)
+
+    async def release_invited(self, handler: Any, name: str) -> None:
+        """Give back the use of a link that was taken for an account that could not be made.
+
+        Raises
+        ------
+        HTTPError
+            The core's database is away.
+        """
+        with shown_to_the_person():
+            await self._answer(self.factory.invitations.release(self.held_code(handler), name))
+
+    def _is_free(self, name: str) -> bool:
+        return bool(self.validate_username(name)) and not self.user_exists(name)
 
     def get_authed_users(self) -> set[str]:
         """Return whose accounts need no approval: of those with rights over others only the first.

@@ -12,7 +12,7 @@ from jupyterhub_collab.access.models import Role
 from jupyterhub_collab.people.schema import PersonGroupRow
 
 from .models import InvitationState, JoinRequestState
-from .schema import InvitationRow, JoinRequestRow, MemberRow, PinRow, ProjectRow
+from .schema import InvitationRow, JoinRequestRow, MemberRow, PinRow, ProjectRow, ReservationRow
 
 _OWNED: Final = (MemberRow, PinRow, PersonGroupRow)
 
@@ -52,6 +52,7 @@ class DepartureStore:
         """Take away a person's roles, pins and groups, and close what they offered, were offered and asked for."""
         for table in _OWNED:
             await self._session.execute(delete(table).where(table.person == person))
+        await self._session.execute(delete(ReservationRow).where(ReservationRow.name == person))
         await self._session.execute(
             update(InvitationRow)
             .where(InvitationRow.state == InvitationState.OPEN)

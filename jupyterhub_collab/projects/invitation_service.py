@@ -107,17 +107,54 @@ class InvitationService:
 
     @reads
     async def is_valid_code(self, session: AsyncSession, code: str) -> bool:
-        """Tell whether a code would let its holder join now; for the authenticator."""
+        """Tell whether a code would let one more account in now."""
         invitation = await InvitationStore(session).by_code(code_hash(code))
         if invitation is None or await self._why_not(session, None, invitation) is not None:
             return False
         project = await session.get(ProjectRow, invitation.project)
         return project is not None and project.deleted_at is None
 
+    @writes
+    async def reserve(self, session: AsyncSession, code: str, name: str) -> bool:
+        """Let an account in by a link: it holds one of its uses until it joins. Tell whether there is one for it.
+
+        For the authenticator. Twice for one account is the same as once.
+        """
+        store = InvitationStore(session)
+        found = await store.by_code(code_hash(code))
+        row = await session.scalar(_locked(found.project)) if found is not None else None
+        if found is None or row is None or row.deleted_at is not None:
+            return False
+        invitation = await store.get(found.id)  # once more, now that nobody else can use it up
+        assert invitation is not None  # noqa: S101 - its project is held
+        reserved = await store.is_reserved(found.id, name)
+        if await self._why_not(session, None, invitation, reserved=reserved) is not None:
+            return False
+        if not reserved:
+            await store.reserve(found.id, name, self._clock())
+            await self._note(session, "invitation.reserve", invitation, name)
+        return True
+
+    @writes
+    async def release(self, session: AsyncSession, code: str, name: str) -> None:
+        """Give back the use that `reserve` took for an account that could not be made."""
+        store = InvitationStore(session)
+        found = await store.by_code(code_hash(code))
+        if found is not None and await store.answer(found.id, name):
+            await store.use(found.id, -1)
+            await self._note(session, "invitation.release", found, name)
+
+    async def _note(self, session: AsyncSession, action: str, invitation: Invitation, name: str) -> None:
+        await record(session, self._clock(), name, action, invitation.target, project=invitation.project)
+
     @reads
-    async def has_joined(self, session: AsyncSession, person: str) -> bool:
-        """Tell whether a person is a member of a project through a link; for the authenticator."""
-        return await InvitationStore(session).has_joined(person)
+    async def admits(self, session: AsyncSession, name: str) -> bool:
+        """Tell whether an account came by a link: it is a member by one, or holds a use; for the authenticator."""
+        store = InvitationStore(session)
+        if await store.has_joined(name):
+            return True
+        held = await store.reserved_by(name)
+        return any([await self._why_not(session, None, invitation, reserved=True) is None for invitation in held])
 
     @reads
     async def look(self, session: AsyncSession, who: str | None, key: int | str) -> Offer:
@@ -149,20 +186,27 @@ class InvitationService:
             raise NotFoundError("invitation")
         if isinstance(key, int) and (actor is None or invitation.user != actor.name):
             raise NotFoundError("invitation")
-        if (why := self._why_over(invitation)) is not None:
+        if (why := self._why_over(invitation, reserved=await self._reserved(session, actor, invitation))) is not None:
             raise InvitationUsedError(why)
         return invitation
+
+    async def _reserved(self, session: AsyncSession, actor: Actor | None, invitation: Invitation) -> bool:
+        """Tell whether the actor holds a use; a visitor may be anyone who does, and will be told at the login."""
+        return await InvitationStore(session).is_reserved(invitation.id, actor.name if actor else None)
 
     async def _offered(self, session: AsyncSession, actor: Actor | None, key: int | str) -> Invitation:
         """Return the open invitation that the actor holds and may accept."""
         invitation = await self._held(session, actor, key)
-        if (why := await self._why_not(session, actor, invitation)) is not None:
+        reserved = await self._reserved(session, actor, invitation)
+        if (why := await self._why_not(session, actor, invitation, reserved=reserved)) is not None:
             raise InvitationUsedError(why)
         return invitation
 
-    async def _why_not(self, session: AsyncSession, actor: Actor | None, invitation: Invitation) -> str | None:
+    async def _why_not(
+        self, session: AsyncSession, actor: Actor | None, invitation: Invitation, *, reserved: bool = False
+    ) -> str | None:
         """Say why an invitation lets an actor, or anybody, in no more: what leads decided since counts."""
-        if (why := self._why_over(invitation)) is not None:
+        if (why := self._why_over(invitation, reserved=reserved)) is not None:
             return why
         if not await may_invite(session, self._authorizer, invitation.invited_by, invitation.project):
             return "was made by someone who does not manage the project’s members any more"
@@ -176,12 +220,12 @@ class InvitationService:
             return "was made before a lead removed you or changed your role"
         return None
 
-    def _why_over(self, invitation: Invitation) -> str | None:
+    def _why_over(self, invitation: Invitation, *, reserved: bool) -> str | None:
         if invitation.state is not InvitationState.OPEN:
             return f"was {invitation.state.value} before"
         if invitation.expires_at <= self._clock():
             return "has expired"
-        return "has been used as often as it may" if invitation.uses_left < 1 else None
+        return "has been used as often as it may" if invitation.uses_left < 1 and not reserved else None
 
     @writes
     async def accept(self, session: AsyncSession, who: str | None, key: int | str) -> Project:
@@ -204,7 +248,7 @@ class InvitationService:
             await join(
                 session, actor.name, slug, actor.name, invitation.role, f"{kind} from {invitation.invited_by}", now
             )
-            await self._spend(session, invitation)
+            await self._spend(session, invitation, actor.name)
         else:
             await ProjectStore(session).pin(actor.name, slug)
             await record(session, now, actor.name, "invitation.accept", actor.name, project=slug, role=held.value)
@@ -212,10 +256,13 @@ class InvitationService:
         await self._answer_request(session, slug, actor.name, now)
         return (await self._authorizer.look(session, actor.name, slug)).project
 
-    async def _spend(self, session: AsyncSession, invitation: Invitation) -> None:
-        store = InvitationStore(session)
-        await store.use(invitation.id)
-        if invitation.uses_left == 1:
+    async def _spend(self, session: AsyncSession, invitation: Invitation, name: str) -> None:
+        """Take a use, or the one that the account holds; close what nobody can use any more."""
+        store, left = InvitationStore(session), invitation.uses_left
+        if not await store.answer(invitation.id, name):
+            await store.use(invitation.id)
+            left -= 1
+        if left == 0 and not await store.is_reserved(invitation.id, None):
             await store.close(invitation.id, InvitationState.ACCEPTED)
 
     async def _close_own(self, session: AsyncSession, slug: str, person: str) -> None:

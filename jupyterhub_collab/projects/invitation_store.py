@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role
 
 from .models import Invitation, InvitationState, JoinRequest, JoinRequestState
-from .schema import InvitationRow, JoinRequestRow, MemberRow, ProjectRow
+from .schema import InvitationRow, JoinRequestRow, MemberRow, ProjectRow, ReservationRow
 
 
 def _invitation(row: InvitationRow, title: str) -> Invitation:
@@ -52,6 +52,29 @@ class InvitationStore:
     async def by_code(self, code_hash: str) -> Invitation | None:
         """Return the invitation of a link."""
         return await self._one(_with_title().where(InvitationRow.code_hash == code_hash))
+
+    async def is_reserved(self, invitation: int, name: str | None) -> bool:
+        """Tell whether an account holds a use of a link; without a name, whether any does."""
+        query = select(ReservationRow.name).where(ReservationRow.invitation == invitation)
+        if name is not None:
+            query = query.where(ReservationRow.name == name)
+        return await self._session.scalar(query.limit(1)) is not None
+
+    async def reserved_by(self, name: str) -> list[Invitation]:
+        """Return the open invitations of which an account holds a use."""
+        query = _with_title().join(ReservationRow, ReservationRow.invitation == InvitationRow.id)
+        query = query.where(ReservationRow.name == name, InvitationRow.state == InvitationState.OPEN)
+        return [_invitation(*row) for row in await self._session.execute(query)]
+
+    async def reserve(self, invitation: int, name: str, now: datetime) -> None:
+        """Take one use off a link for an account."""
+        await self._session.execute(insert(ReservationRow).values(invitation=invitation, name=name, at=now))
+        await self.use(invitation)
+
+    async def answer(self, invitation: int, name: str) -> bool:
+        """End what an account holds of a link; return whether it held a use."""
+        mine = (ReservationRow.invitation == invitation, ReservationRow.name == name)
+        return bool((await self._session.execute(delete(ReservationRow).where(*mine))).rowcount)  # type: ignore[attr-defined]
 
     async def has_joined(self, person: str) -> bool:
         """Tell whether a person is a member of a project that is there, through a link."""
@@ -105,19 +128,18 @@ class InvitationStore:
         """Say what became of an invitation."""
         await self._session.execute(update(InvitationRow).where(InvitationRow.id == invitation).values(state=state))
 
-    async def use(self, invitation: int) -> None:
-        """Take one use off a link."""
-        left = InvitationRow.uses_left
-        await self._session.execute(
-            update(InvitationRow).where(InvitationRow.id == invitation).values(uses_left=left - 1)
-        )
+    async def use(self, invitation: int, number: int = 1) -> None:
+        """Take one use off a link; -1 gives one back."""
+        left = InvitationRow.uses_left - number
+        await self._session.execute(update(InvitationRow).where(InvitationRow.id == invitation).values(uses_left=left))
 
     async def of_project(self, slug: str, now: datetime) -> list[Invitation]:
         """Return what is open in a project, newest first."""
+        held = select(ReservationRow.name).where(ReservationRow.invitation == InvitationRow.id)
         query = _with_title().where(
             InvitationRow.project == slug,
             InvitationRow.state == InvitationState.OPEN,
-            InvitationRow.uses_left > 0,
+            or_(InvitationRow.uses_left > 0, held.exists()),
             InvitationRow.expires_at > now,
         )
         rows = await self._session.execute(query.order_by(InvitationRow.id.desc()).limit(200))

@@ -150,6 +150,21 @@ class InvitationRow(Table):
     )
 
 
+class ReservationRow(Table):
+    """A use of a link that an account was let in by and has not answered yet; so one use lets in one account.
+
+    The account may not have logged in, so that the core does not know it.
+    """
+
+    __tablename__ = "invitation_reservations"
+
+    invitation: Mapped[int] = mapped_column(ForeignKey("invitations.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(key(255), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    __table_args__ = (Index(None, "name"),)
+
+
 class JoinRequestRow(Table):
     """A person who asks to join a project."""
 

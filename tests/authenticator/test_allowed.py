@@ -13,6 +13,7 @@ from oauthenticator.oauth2 import _serialize_state
 from sqlalchemy.orm import Session
 from tornado.web import HTTPError
 
+from jupyterhub_collab.access.models import Role
 from jupyterhub_collab.authenticator.accounts import write_accounts
 from jupyterhub_collab.authenticator.cas import CollabCASAuthenticator
 from jupyterhub_collab.authenticator.demo import DemoAuthenticator
@@ -58,7 +59,7 @@ class Logins:
     async def native(self, traits: dict[str, Any], name: str, handler: Handler) -> Any:
         authenticator = CollabNativeAuthenticator(db=self.session, factory=self.factory, **traits)
         if name in {"ada", "bob", "cy"}:
-            account = authenticator.create_user(name, PASSWORD)
+            account = authenticator.get_user(name) or authenticator.create_user(name, PASSWORD)
             account.is_authorized = account.is_authorized or name != "cy"
         return await authenticator.get_authenticated_user(handler, {"username": name, "password": PASSWORD})
 
@@ -166,7 +167,24 @@ async def test_who_may_log_in(
     model = await login(dict(traits), name, Handler(cookies={INVITATION_COOKIE: link} if invited else {}))
     assert (model is not None) is allowed
     assert (await factory.people.get(name) is not None) is allowed
-    assert await factory.invitations.is_valid_code(link)  # logging in does not use it up
+    # The link has one use, which it takes to let in whom nothing else lets in
+    assert await factory.invitations.is_valid_code(link) is not (allowed and invited)
+    if allowed and invited:
+        again = await login(dict(traits), name, Handler(cookies={}))
+        assert again is not None  # before they answered
+        assert (await factory.invitations.look(name, link)).invitation.uses_left == 0
+        assert (await factory.invitations.accept(name, link)).my_role is Role.VIEWER
+
+
+@pytest.mark.parametrize("kind", ["dummy", "oidc", "cas", "ldap"])
+async def test_a_link_with_one_use_lets_in_one_account(
+    factory: Factory, provider: Provider, hub_session: Session, link: str, tmp_path: Path, kind: str
+) -> None:
+    login: Login = getattr(Logins(factory, provider, hub_session, tmp_path), kind)
+    names = ("ada", "bob")
+    models = [await login(CLOSED | INVITED, name, Handler(cookies={INVITATION_COOKIE: link})) for name in names]
+    assert [model is not None for model in models] == [True, False]
+    assert await login(CLOSED | INVITED, "ada", Handler(cookies={INVITATION_COOKIE: link})) is not None
 
 
 async def test_native_says_who_waits_for_approval(
@@ -186,12 +204,12 @@ async def test_an_invalid_code_admits_nobody(factory: Factory, link: str, code: 
     assert await authenticator.get_authenticated_user(Handler(cookies={INVITATION_COOKIE: code}), data) is None
 
 
-async def test_who_joined_by_a_link_may_come_back_while_a_member(factory: Factory, link: str) -> None:
+async def test_who_came_by_a_link_may_come_back_while_invited_or_a_member(factory: Factory, link: str) -> None:
     authenticator = Dummy(factory=factory, allow_all=False, allow_invited=True)
     data = {"username": "ada", "password": ""}
     with_link = Handler(cookies={INVITATION_COOKIE: link})
     assert await authenticator.get_authenticated_user(with_link, data)
-    assert await authenticator.get_authenticated_user(Handler(), data) is None  # has not joined yet
+    assert await authenticator.get_authenticated_user(Handler(), data)  # has not joined yet, and may
     await factory.invitations.accept("ada", link)
     assert await authenticator.get_authenticated_user(Handler(), data)
     bob = {"username": "bob", "password": ""}

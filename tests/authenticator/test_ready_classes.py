@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyterhub_collab.access.models import Role
 from jupyterhub_collab.authenticator.accounts import Attempts, is_password, read_accounts, write_accounts
 from jupyterhub_collab.authenticator.demo import DemoAuthenticator
 from jupyterhub_collab.errors import SettingsError, TooManyRequestsError
@@ -90,9 +91,15 @@ async def test_native_sign_up_with_approval_and_by_invitation(factory: Factory, 
         bob.hold_link(link)
         assert "already in use" in (await sign_up(bob, "eve")).text
         assert (await bob.log_in("eve", PASSWORD)).status == 403
+        for wrong in ("short", "1234567890"):  # an account that could not be made takes no use
+            assert "Something went wrong" in (await sign_up(bob, "bob", wrong)).text
         assert "Your account is ready" in (await sign_up(bob, "bob")).text
         assert (await bob.log_in("bob", PASSWORD)).status == 302
-        assert await factory.invitations.is_valid_code(link)
+        assert not await factory.invitations.is_valid_code(link)
+        cy = hub.browser()
+        cy.hold_link(link)
+        assert "sent to the admin" in (await sign_up(cy, "cy")).text  # the one use is bob's
+        assert (await factory.invitations.accept("bob", link)).my_role is Role.VIEWER
         assert (await operator.post("/hub/discard/eve", _xsrf=page.xsrf)).status == 302
         assert 'aria-label="Approve eve"' not in (await operator.get("/hub/authorize")).text
         log = hub.log.read_text()

@@ -89,7 +89,7 @@ async def test_whoever_has_the_name_next_begins_with_nothing(
     assert await factory.projects.mine("editor") == []
     assert await factory.projects.pins("editor") == frozenset()
     assert await factory.invitations.mine("editor") == []
-    assert not await factory.invitations.has_joined("editor")
+    assert not await factory.invitations.admits("editor")
     assert await stopped(entangled) == {("editor", ""), ("editor", SLUG)}
     for server in ("", SLUG):
         await factory.servers.ended("editor", server)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -143,8 +144,80 @@ async def test_a_link_admits_as_many_as_it_says(world: World) -> None:
     with pytest.raises(InvitationUsedError):
         await world.factory.invitations.accept("third", code)
     assert "third" not in await world.roles()
-    assert await world.factory.invitations.has_joined("stranger")
-    assert not await world.factory.invitations.has_joined("third")
+    assert await world.factory.invitations.admits("stranger")
+    assert not await world.factory.invitations.admits("third")
+
+
+async def left(world: World) -> list[int]:
+    return [invitation.uses_left for invitation in await world.factory.invitations.of_project("lead", SLUG)]
+
+
+async def test_an_account_that_was_let_in_holds_its_use(world: World) -> None:
+    invitations, code = world.factory.invitations, (await world.link(uses=2)).code or ""
+    assert [await invitations.reserve(code, "new") for _ in range(2)] == [True, True]
+    assert (await left(world), await invitations.is_valid_code(code)) == ([1], True)
+    assert await invitations.reserve(code, "newer")
+    assert (await left(world), await invitations.is_valid_code(code)) == ([0], False)
+    assert not await invitations.reserve(code, "newest")
+    with pytest.raises(InvitationUsedError):
+        await invitations.accept("stranger", code)
+    for name in ("new", "newer"):
+        await world.sign_in(name)
+        assert await invitations.admits(name)
+        assert (await invitations.look(None, code)).invitation.uses_left == 0  # a visitor may be one of them
+        await invitations.accept(name, code)
+    assert await left(world) == []
+    assert (await world.roles()).keys() >= {"new", "newer"}
+    with pytest.raises(InvitationUsedError):
+        await invitations.look(None, code)
+    assert [e.actor for e in await world.events(action="invitation.reserve")] == ["newer", "new"]
+
+
+async def test_an_account_that_could_not_be_made_gives_its_use_back(world: World) -> None:
+    invitations, code = world.factory.invitations, (await world.link()).code or ""
+    await invitations.reserve(code, "new")
+    await invitations.release(code, "new")
+    await invitations.release(code, "new")
+    assert (await left(world), await invitations.admits("new")) == ([1], False)
+    assert await invitations.reserve(code, "newer")
+
+
+async def test_a_use_that_is_held_ends_with_its_link(world: World) -> None:
+    link = await world.link()
+    await world.factory.invitations.reserve(link.code or "", "new")
+    world.clock.move(days=8)
+    assert not await world.factory.invitations.admits("new")
+    link = await world.link()
+    await world.factory.invitations.reserve(link.code or "", "new")
+    assert await left(world) == [0]  # so that a lead can withdraw it
+    await world.factory.invitations.revoke("lead", SLUG, link.id)
+    assert not await world.factory.invitations.admits("new")
+    assert not await world.factory.invitations.reserve(link.code or "", "new")
+    await world.sign_in("new")
+    with pytest.raises(InvitationUsedError, match="revoked"):
+        await world.factory.invitations.accept("new", link.code or "")
+
+
+async def test_who_was_removed_holds_no_use(world: World) -> None:
+    code = (await world.link()).code or ""
+    await world.sign_in("new")
+    await world.factory.invitations.reserve(code, "new")
+    await world.factory.departures.remove("operator", "new")
+    assert not await world.factory.invitations.admits("new")
+
+
+@pytest.mark.parametrize("code", ["", "0000-0000-0000-0000", "\0"])
+async def test_a_wrong_code_lets_nobody_in(world: World, code: str) -> None:
+    before = await snapshot(world.factory.database)
+    assert not await world.factory.invitations.reserve(code, "new")
+    await world.factory.invitations.release(code, "new")
+    assert await snapshot(world.factory.database) == before
+
+
+async def test_ten_sign_ups_at_once_take_what_uses_there_are(world: World) -> None:
+    code = (await world.link(uses=3)).code or ""
+    taken = await asyncio.gather(*(world.factory.invitations.reserve(code, f"new-{n}") for n in range(10)))
+    assert (sum(taken), await left(world)) == (3, [0])
 
 
 @pytest.mark.parametrize("member", ["viewer", "editor", "lead"])

@@ -110,6 +110,8 @@ _TELLERS: Final[dict[str, Teller]] = {
     "group.pause": _say("paused losses of the group <strong>{target}</strong>"),
     "group.resume": _say("let losses of the group <strong>{target}</strong> apply"),
     "invitation.create": _invited,
+    "invitation.reserve": _say("came to this Hub by the invitation <code>{target}</code>"),
+    "invitation.release": _say("gave back the use of the invitation <code>{target}</code>"),
     "invitation.accept": _say("accepted an invitation"),
     "invitation.decline": _say("declined an invitation"),
     "invitation.revoke": _say("withdrew the invitation of <strong>{target}</strong>"),
