@@ -61,6 +61,7 @@ docs: .venv/ready-dev ## Build the manual into docs/_build/html
 constraints: .venv/ready-dev ## Pin the newest versions of everything
 	uv pip compile pyproject.toml tools/requirements.in --all-extras --universal --python-version 3.11 \
 		--upgrade --no-header --no-annotate --quiet --output-file constraints.txt
+	python -m images.locks
 
 # What the verbs stand on. A stamp stands for what was installed from the files behind it.
 

@@ -70,9 +70,8 @@ def build(name: str, request: Request) -> Path:
         base = _run("buildah", "pull", "--policy", "missing", request.base)
         archive = request.output / f"{name}-{_digest([*_inputs(name), base, request.tag])}.tar"
         if not archive.exists():
-            for old in request.output.glob(f"{name}-*"):
-                old.unlink()
             _make(name, request, archive)
+            _forget(name, request.output)
     return archive
 
 
@@ -91,6 +90,14 @@ def _make(name: str, request: Request, archive: Path) -> None:
     sbom.write(partial, archive.with_suffix(".cdx.json"))
     partial.rename(archive)
     _say(f"{image}: {time.monotonic() - began:.0f} s, {archive.stat().st_size / 1e6:.0f} MB")
+
+
+def _forget(name: str, folder: Path) -> None:
+    """Remove old archives of an image; the one before the newest may just be being loaded."""
+    archives = sorted(folder.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in archives[:-2]:
+        old.unlink()
+        old.with_suffix(".cdx.json").unlink(missing_ok=True)
 
 
 def _wheel() -> str:
