@@ -85,7 +85,11 @@ def refused(error: ApiException) -> PlanRefusedError:
     said = message(error)
     if "exceeded quota" in said:
         found = _QUOTA.search(said)
-        return QuotaError(*(part.strip() for part in found.groups())) if found else QuotaError("resources")
+        if found is None:
+            return QuotaError("resources")
+        resource, *figures = (part.strip() for part in found.groups())
+        readable = _size if "memory" in resource or "storage" in resource else str
+        return QuotaError(resource, *map(readable, figures))
     return ClusterRefusedError()
 
 
@@ -166,9 +170,14 @@ def _condition(status: Status, kind: str) -> Status:
 def _memory(pod: Status) -> str:
     container = next(entry for entry in pod["spec"]["containers"] if entry["name"] == CONTAINER)
     limit = str(container.get("resources", {}).get("limits", {}).get("memory", ""))
-    if not limit.isdigit():
-        return limit or "no limit of its own"
-    size, unit = float(limit), 0
+    return _size(limit) or "no limit of its own"
+
+
+def _size(quantity: str) -> str:
+    """Return a quantity as people read it; one that has a unit is so already."""
+    if not quantity.isdigit():
+        return quantity
+    size, unit = float(quantity), 0
     while size >= _STEP and unit < len(_UNITS) - 1:
         size, unit = size / _STEP, unit + 1
     return f"{size:.4g} {_UNITS[unit]}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("jupyterhub.collab.volumes")
 _LOOK: Final = 0.5  # seconds between two looks at a task's pod
+_BEGINNING: Final = 300  # seconds in which a pod has to begin, however long its work may take
 
 
 class TaskFailedError(OSError):
@@ -73,8 +74,7 @@ async def _gone(cluster: Cluster, task: VolumeTask) -> None:
 
 async def _end_of(cluster: Cluster, task: VolumeTask) -> str:
     """Wait for the end of a task's pod; return what it wrote."""
-    ends = time.monotonic() + task.seconds
-    wait = 0.1
+    begun, wait = time.monotonic(), 0.1
     while True:
         await asyncio.sleep(wait)
         pod = await cluster.read_pod(task.pod)
@@ -85,9 +85,10 @@ async def _end_of(cluster: Cluster, task: VolumeTask) -> str:
             return _said(pod)
         if phase == "Failed" and pod["status"].get("reason") != "DeadlineExceeded":
             raise TaskFailedError(f"The pod {task.pod} failed: {_said(pod) or pod['status'].get('message')}")
-        if phase == "Failed" or time.monotonic() > ends:
+        seconds = min(task.seconds, _BEGINNING) if phase == "Pending" else task.seconds
+        if phase == "Failed" or time.monotonic() - begun > seconds:
             await _tell(cluster, task, pod)
-            raise TaskTimeoutError(f"The pod {task.pod} did not end in {task.seconds} seconds")
+            raise TaskTimeoutError(f"The pod {task.pod} did not end in {seconds} seconds")
         wait = min(2 * wait, _LOOK)
 
 

@@ -85,6 +85,11 @@ def test_a_pod_on_its_way_has_no_trouble(state: Object | None) -> None:
             "quota-exceeded",
             "more pods (10 of 10",
         ),
+        (
+            "exceeded quota: q, requested: limits.memory=1, used: limits.memory=536870912, limited: limits.memory=600Mi",
+            "quota-exceeded",
+            "(512 MiB of 600Mi",
+        ),
         ("exceeded quota: in words of another release", "quota-exceeded", "more resources."),
         ('violates PodSecurity "restricted:latest"', "cluster-refused", "operator"),
         ("", "cluster-refused", "operator"),
