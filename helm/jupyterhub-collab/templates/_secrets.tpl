@@ -34,7 +34,7 @@ monitoring: {{ .Values.monitoring.serviceMonitor.enabled }}
 urls:
   hub: {{ include "collab.hubUrl" . }}
   proxy: http://{{ include "collab.name" (list . "proxy-api") }}:8001
-  projects: {{ if include "collab.sqlite" . }}http://127.0.0.1:8181{{ else }}{{ include "collab.projectsUrl" . }}{{ end }}
+  projects: {{ include "collab.projectsUrl" . }}
 labels:
   app.kubernetes.io/name: {{ include "collab.chartName" . }}
   app.kubernetes.io/instance: {{ .Release.Name }}
