@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from . import __version__, doctor
 from .audit.models import Event
+from .backup import back_up
 from .demo import running
 from .demo.errors import DemoError
-from .errors import CollabError, DatabaseError, SettingsError
+from .errors import BackupError, CollabError, DatabaseError, SettingsError
 from .factory import Factory, utc_now
 from .migrations import upgrade
 from .projects import export
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _find_programs()
     try:
         sys.exit(given.verb(given))
-    except (DemoError, SettingsError, DatabaseError) as error:
+    except (BackupError, DemoError, SettingsError, DatabaseError) as error:
         sys.exit(str(error))
     except CollabError as error:
         sys.exit(error.detail)
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     _add_demo(verbs)
     _add_doctor(verbs)
     _add_database(verbs)
+    _add_backup(verbs)
     _add_projects(verbs)
     _add_people(verbs)
     _add_audit(verbs)
@@ -78,6 +80,12 @@ def _add_database(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     database = verbs.add_parser("db", help="the core's database").add_subparsers(required=True, metavar="VERB")
     verb = database.add_parser("upgrade", help="bring its tables to this release; Hub and services do so by themselves")
     verb.set_defaults(verb=upgrade_database)
+
+
+def _add_backup(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = verbs.add_parser("backup", help="copy databases, secrets and settings while the Hub runs; not the volumes")
+    verb.add_argument("folder", type=Path, help="a new folder for the copy")
+    verb.set_defaults(verb=make_backup)
 
 
 def _add_projects(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -164,6 +172,13 @@ def upgrade_database(_given: Arguments) -> int:
             await upgrade(factory.database)
 
     asyncio.run(work())
+    return 0
+
+
+def make_backup(given: Arguments) -> int:
+    """Copy what the Hub keeps beside its volumes; print a line for each thing that was copied, or left."""
+    for line in back_up(_state(given), load_settings(), given.folder):
+        _say(line)
     return 0
 
 

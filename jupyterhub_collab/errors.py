@@ -408,3 +408,7 @@ class SettingsError(Exception):
 
 class DatabaseError(Exception):
     """The database cannot be used as it is; the message says why and what to do."""
+
+
+class BackupError(Exception):
+    """A backup can't be made; the message says why and what to do."""
