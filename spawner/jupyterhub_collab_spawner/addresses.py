@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from . import core
+from . import core, leftovers
 from .records import default_folder, prepare_folder
 from .singleuser import socket_url
 
@@ -45,4 +45,6 @@ def proxy_api_url(runtime: Path | None = None) -> str:
 
 
 def _folder(runtime: Path | None) -> Path:
-    return prepare_folder(runtime or default_folder(core.settings().storage.root.resolve()))
+    folder = prepare_folder(runtime or default_folder(core.settings().storage.root.resolve()))
+    leftovers.remove_at_exit(folder)
+    return folder

@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Final, Protocol
 
-from . import cgroups, metrics, processes
+from . import cgroups, leftovers, metrics, processes
 from .records import ServerFolder, all_records
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class RecordedStrays:
         return {server for server in servers if await self.end(*server)}
 
     async def end_all_but(self, claimed: Collection[tuple[str, str]]) -> None:
-        """End all sandboxes on record but the claimed ones."""
+        """End all sandboxes on record but the claimed ones, and remove what cut-off starts left."""
+        leftovers.remove_unrecorded(self._runtime, claimed)
         for record in all_records(self._runtime):
             if (record.person, record.server_name) not in claimed:
                 metrics.STRAYS.inc()

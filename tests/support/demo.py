@@ -262,8 +262,9 @@ class Site:
         ]
 
     def assert_nothing_left(self) -> None:
-        """Check that no process of this site is left."""
+        """Check that no process of this site is left, and no folder of sockets."""
         self.wait_until(lambda: not list(self.processes()), 10)
+        assert not self.runtime.exists(), list(self.runtime.rglob("*"))
 
     def person(self, name: str) -> Person:
         """Return someone who is logged in and has a token."""
