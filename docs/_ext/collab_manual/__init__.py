@@ -33,6 +33,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands.text,
     "verbs": verbs.text,
     "audit-events": events.text,
+    "alerts": metrics.alerts,
     "metrics": metrics.text,
     "hub-scopes": hub.scopes,
     "values": values.text,
