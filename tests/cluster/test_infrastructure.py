@@ -40,6 +40,27 @@ spec:
     - {{ name: main, image: "{image}", command: ["sh", "-c", "{script}"], volumeMounts: {mounts} }}
   volumes: {volumes}
 """
+POLICIES: Final = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: nothing }
+spec: { podSelector: {}, policyTypes: [Ingress, Egress] }
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: asks }
+spec:
+  podSelector: { matchLabels: { app: asks } }
+  policyTypes: [Egress]
+  egress: [{ to: [{ podSelector: { matchLabels: { app: serves } } }], ports: [{ port: 8080 }] }]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: serves }
+spec:
+  podSelector: { matchLabels: { app: serves } }
+  ingress: [{ from: [{ podSelector: { matchLabels: { app: asks } } }] }]
+"""
 MOUNTED: Final = {
     "mounts": "[{ name: data, mountPath: /data }]",
     "volumes": "[{ name: data, persistentVolumeClaim: { claimName: data } }]",
@@ -216,3 +237,32 @@ def test_what_was_killed_comes_up_again(cluster: Cluster, killed: list[str]) -> 
         kubectl("rollout", "status", "deployment/sleeper", "--timeout=60s")
         kubectl("apply", "--filename=-", input=pod("after", "true"))
         wait(lambda: phase(kubectl, "pod/after") == "Succeeded", 60)
+
+
+def test_policies_bite(cluster: Cluster) -> None:
+    with namespace(cluster, "policies") as kubectl:
+        kubectl("apply", "--filename=-", input=pod("serves", "httpd -p 8080; httpd -p 8081; sleep 1d"))
+        for name in ("asks", "other"):
+            kubectl("apply", "--filename=-", input=pod(name, "sleep 1d"))
+        kubectl("expose", "pod", "serves", "--port=80", "--target-port=8080")
+        kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+        there = kubectl("get", "pod/serves", "--output=jsonpath={.status.podIP}")
+        service = kubectl("get", "service/serves", "--output=jsonpath={.spec.clusterIP}")
+
+        def reaches(who: str, host: str, port: int) -> bool:
+            script = f"nc -w 2 {host} {port} </dev/null && echo yes || true"
+            return "yes" in kubectl("exec", who, "--", "sh", "-c", script)
+
+        wait(lambda: reaches("other", service, 80))
+        assert reaches("asks", there, 8081)
+        assert reaches("other", cluster.address, 10250)
+        kubectl("apply", "--filename=-", input=POLICIES)
+        wait(lambda: not reaches("other", there, 8080))
+        assert reaches("asks", there, 8080)
+        assert reaches("asks", service, 80)
+        assert not reaches("asks", there, 8081)
+        assert not reaches("other", service, 80)
+        assert not reaches("other", cluster.address, 10250)
+        assert not reaches("asks", "10.96.0.1", 443)
+        kubectl("delete", "networkpolicy", "--all")
+        wait(lambda: reaches("other", there, 8081))
