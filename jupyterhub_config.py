@@ -36,6 +36,13 @@ c.ConfigurableHTTPProxy.pid_file = str(state / "proxy.pid")
 local_proxy = Path(__file__).parent / "node_modules" / ".bin" / "configurable-http-proxy"
 c.ConfigurableHTTPProxy.command = addresses.proxy_command(local_proxy if local_proxy.exists() else local_proxy.name)
 
+# One origin for each person, so that no page in a server reaches the Hub or another server with the visitor's rights:
+# name the Hub's address here, such as "https://hub.example.org", and let *.hub.example.org lead to it too. Do so
+# wherever people do not trust each other's notebooks.
+subdomain_host = os.environ.get("SUBDOMAIN_HOST", "")
+c.JupyterHub.subdomain_host = subdomain_host
+c.JupyterHub.subdomain_hook = hub_pages.subdomain
+
 # The Hub's own database and secret. The core's database, with projects and members, is another one: see the settings.
 c.JupyterHub.db_url = f"sqlite:///{state / 'hub.sqlite'}"
 subprocess.run([sys.executable, "-m", "jupyterhub_collab.cli", "db", "upgrade"], check=True)
@@ -94,7 +101,7 @@ idle_culler = {
         *(sys.executable, "-m", "jupyterhub_idle_culler"),
         f"--timeout={settings.limits.idle_minutes * 60}",
         "--cull-every=60",
-        f"--url=http://127.0.0.1:{port}/hub/api",
+        f"--url={subdomain_host or f'http://127.0.0.1:{port}'}/hub/api",
     ],
     "api_token": state.secret("idle-culler-token"),
 }

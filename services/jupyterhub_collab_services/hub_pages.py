@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from jupyterhub.utils import subdomain_hook_idna
+
 from jupyterhub_collab import logs
 from jupyterhub_collab.settings import Settings
 
 from .base.marks import hue, initials
 
+_SERVICES: Final = frozenset({"projects"})
 TEMPLATE_PATHS: Final = [str(Path(__file__).parent / "hub_templates")]
 
 
@@ -22,6 +25,16 @@ def face(user: Any) -> dict[str, str | int]:
 def request_id(_user: Any) -> str:
     """Return the name of the request that a page answers, for the page of an error."""
     return logs.request_id()
+
+
+def subdomain(name: str, domain: str, kind: str) -> str:
+    """Return the domain of a person's servers, or of a service, where `JupyterHub.subdomain_host` is set.
+
+    The projects service stays on the Hub's own domain, of which its pages are a part; everyone else's code runs
+    elsewhere, as with JupyterHub's default.
+    """
+    ours = kind == "service" and name in _SERVICES
+    return domain if ours else str(subdomain_hook_idna(name, domain, kind))
 
 
 def template_vars(settings: Settings, *, isolation: str = "sandbox") -> dict[str, Any]:

@@ -15,8 +15,10 @@ from jupyterhub_collab.people.models import Kind
 from jupyterhub_collab.projects.models import Invitation
 from jupyterhub_collab.settings import Limits, Site, Storage
 from jupyterhub_collab.volumes.models import ScratchUse
+from jupyterhub_collab_services import hub_pages
 from jupyterhub_collab_services.base.page import ISOLATION
 from jupyterhub_collab_services.projects.api import ANYONE, PERSON
+from jupyterhub_collab_services.projects.application import ProjectsService
 from jupyterhub_collab_services.projects.pages import PageRoute, table
 from tests.support.hub import FakeServer, running_site, token_of
 from tests.support.hub import Site as RunningSite
@@ -834,3 +836,77 @@ async def test_my_projects_warn_of_what_goes_from_scratch_space(
 
 async def test_without_scratch_space_nothing_is_said_of_it(be: As) -> None:
     assert "cratch" not in (await be("viewer").get()).words
+
+
+# Where the pages are --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "forwarded", "begins"),
+    [
+        ("", {}, "http://127.0.0.1:"),
+        ("", {"X-Forwarded-Proto": "https,http"}, "https://127.0.0.1:"),  # a web server in front, then the Hub's proxy
+        ("https://hub.example.org", {"Host": "evil.example"}, "https://hub.example.org/services/projects/join/"),
+        ("http://hub.example.org", {"X-Forwarded-Proto": "https"}, "http://hub.example.org/services/projects/join/"),
+    ],
+)
+async def test_links_and_cookies_are_of_the_address_by_which_people_come(
+    world: World, clock: Clock, told: str, forwarded: dict[str, str], begins: str
+) -> None:
+    async with running_site(world.factory, clock=clock, public_origin=told) as site:
+        lead = Visitor(site, "lead")
+        lead.session.headers.update(forwarded)
+        made = await lead.post(f"p/{SLUG}/invitations", link_role="viewer", days="7", uses="1")
+        (link,) = re.findall(r'data-copy="([^"]+)"', (await lead.follow(made)).text)
+        assert link.startswith(begins)
+        saved = await lead.post(f"p/{SLUG}/settings/visibility", visibility="public")
+        assert bool(saved.cookies["collab-toast"]["secure"]) is begins.startswith("https")
+        address = f"{site.url}api/v1/projects/{SLUG}/invitations"
+        async with lead.session.post(address, json={"role": "viewer"}) as answer:
+            assert (await answer.json())["url"].startswith(begins)
+        await lead.session.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "origin"),
+    [
+        ({}, ""),
+        ({"JUPYTERHUB_PUBLIC_URL": "https://a.example:8443/services/projects/"}, "https://a.example:8443"),
+        ({"JUPYTERHUB_PUBLIC_URL": "", "JUPYTERHUB_PUBLIC_HUB_URL": "https://b.example/hub/"}, "https://b.example"),
+    ],
+)
+def test_the_hub_says_its_public_address(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], origin: str
+) -> None:
+    for name in ("JUPYTERHUB_PUBLIC_URL", "JUPYTERHUB_PUBLIC_HUB_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ProjectsService().public_origin == origin
+
+
+async def test_forms_may_lead_to_servers_that_have_an_origin_of_their_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rule(hub_host: str) -> str:
+        monkeypatch.setenv("JUPYTERHUB_HOST", hub_host)
+        async with running_site(world.factory) as site:
+            visitor = Visitor(site, None)
+            policy = (await visitor.get("directory")).headers["Content-Security-Policy"]
+            await visitor.session.close()
+        return next(part.strip() for part in policy.split(";") if "form-action" in part)
+
+    assert await rule("") == "form-action 'self'"
+    assert await rule("https://hub.example.org:8443") == "form-action 'self' https://*.hub.example.org:8443"
+
+
+def test_our_service_stays_on_the_hubs_domain_and_nothing_else_does() -> None:
+    assert hub_pages.subdomain("projects", "hub.example.org", "service") == "hub.example.org"
+    assert hub_pages.subdomain("ada", "hub.example.org", "user") == "ada.hub.example.org"
+    assert hub_pages.subdomain("projects", "hub.example.org", "user") == "projects.hub.example.org"
+    assert hub_pages.subdomain("other", "hub.example.org", "service") == "other--service.hub.example.org"
+
+
+async def test_who_removes_a_member_reads_that_other_servers_end_too(be: As) -> None:
+    asked = await be("lead").post(f"p/{SLUG}/members/remove", user="viewer")
+    assert "so are others that ran beside one of these, since all servers of a person share a home" in asked.words

@@ -106,8 +106,15 @@ class Service(TraitsApplication):
         help="End when the process that started this one ends. Set to False where something else starts it.",
     ).tag(config=True)
     public_origin = Unicode(
-        help="Scheme and host of links that people send to each other; else that of the request."
+        help="Scheme and host of links that people send to each other; else what the Hub's public_url says, or where"
+        " that is not set, the address that the browser used."
     ).tag(config=True)
+
+    @default("public_origin")
+    def _as_the_hub_says(self) -> str:
+        told = os.environ.get("JUPYTERHUB_PUBLIC_URL") or os.environ.get("JUPYTERHUB_PUBLIC_HUB_URL", "")
+        address = urlsplit(told)
+        return f"{address.scheme}://{address.netloc}" if address.netloc else ""
 
     @default("log_level")
     def _every_request(self) -> int:

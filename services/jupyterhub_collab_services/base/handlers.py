@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from jupyterhub.services.auth import HubAuth, HubOAuthenticated, UserNotAllowed
+from jupyterhub.utils import get_browser_protocol
 from pydantic import ValidationError
 from sqlalchemy.exc import InterfaceError, OperationalError
 from tornado.httputil import HTTPServerRequest
@@ -92,6 +93,20 @@ class CollabHandler(HubOAuthenticated, RequestHandler):
     def factory(self) -> Factory:
         """The services of the core."""
         return cast("Factory", self.settings["factory"])
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host by which people reach this service: what the operator said, else what the browser used.
+
+        Whoever sends another Host to the proxy changes what they see themselves, and nothing of others.
+        """
+        told: str = self.settings.get("public_origin", "")
+        return told or f"{get_browser_protocol(self.request)}://{self.request.host}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers come by https, so that cookies are sent by nothing else."""
+        return self.origin.startswith("https:")
 
     @property
     def person_token(self) -> str | None:

@@ -35,7 +35,7 @@ _TOAST: Final = "collab-toast"
 _TOAST_SECONDS: Final = 60
 # Styles of elements are classes, scripts are files: nothing inline may run. Bootstrap's small pictures are data.
 _POLICY: Final = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self';"
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'{servers};"
     " frame-ancestors 'none'"
 )
 # A form that can be mended is shown again; these can't be mended there.
@@ -56,7 +56,7 @@ class PageHandler(CollabHandler):
     def set_default_headers(self) -> None:
         """Say to the browser what this page may do."""
         super().set_default_headers()
-        self.set_header("Content-Security-Policy", _POLICY)
+        self.set_header("Content-Security-Policy", _POLICY.format(servers=self.settings.get("server_origins", "")))
         self.set_header("Vary", "HX-Request")
 
     async def prepare(self) -> None:
@@ -179,6 +179,7 @@ class PageHandler(CollabHandler):
             path=self.prefix,
             httponly=True,
             samesite="Lax",
+            secure=self.is_https,
         )
 
     _toast: dict[str, Any] | None = None

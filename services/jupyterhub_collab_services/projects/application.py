@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
+from urllib.parse import urlsplit
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler
 from tornado.routing import URLSpec
@@ -69,8 +70,18 @@ def make_application(factory: Factory, hub_auth: HubOAuth, **settings: Any) -> A
         cookie_secret=cookie_secret(hub_auth.api_token),
         xsrf_cookies=True,
         log_function=count_request,
+        server_origins=_server_origins(hub_auth.hub_host),
         **({"public_origin": ""} | settings),
     )
+
+
+def _server_origins(hub_host: str) -> str:
+    """Return where forms may lead besides: to people's servers, which may each have an origin below the Hub's.
+
+    Browsers hold the answer to a form to the same rule as its address.
+    """
+    address = urlsplit(hub_host)
+    return f" {address.scheme}://*.{address.netloc}" if address.netloc else ""
 
 
 class ProjectsService(Service):

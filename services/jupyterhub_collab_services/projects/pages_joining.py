@@ -65,7 +65,7 @@ class JoinByLink(Letter):
                 expires_days=None,
                 httponly=True,
                 samesite="Lax",
-                secure=self.request.protocol == "https",
+                secure=self.is_https,
             )
         await self.show(self.request.path, by_link=True)
 

@@ -47,10 +47,12 @@ async def members_context(page: ProjectPage, slug: str) -> dict[str, Any]:
     }
 
 
+_BESIDE: Final = "and so are others that ran beside one of these, since all servers of a person share a home."
+
+
 def join_address(page: ProjectPage, code: str) -> str:
     """Return the link that the holder of a code opens."""
-    origin = page.settings["public_origin"] or f"{page.request.protocol}://{page.request.host}"
-    return f"{origin}{page.prefix}join/{quote(code)}"
+    return f"{page.origin}{page.prefix}join/{quote(code)}"
 
 
 def role_of(value: str) -> Role:
@@ -209,7 +211,8 @@ class ChangeRole(MembersPage):
         await self.page(
             "confirm.html",
             heading=f"Make {held.user} {role.value}?",
-            sentence="Their server for this project has more than that and stops at once. Unsaved changes are lost.",
+            sentence=f"Their server for this project has more than that. It is stopped at once, {_BESIDE}"
+            " Unsaved changes are lost.",
             verb=f"Make {role.value}",
             fields={"user": held.user, "role": role.value, "sure": "1"},
             cancel=self.project_url(slug, "members"),
@@ -241,7 +244,8 @@ class Remove(MembersPage):
         await self.page(
             "confirm.html",
             heading="Leave this project?" if leaves else f"Remove {held.user}?",
-            sentence=f"{them} servers that have its folder are stopped at once. Files in the project folder stay.",
+            sentence=f"{them} servers that have its folder are stopped at once, {_BESIDE} Files in the project folder"
+            " stay.",
             verb="Leave" if leaves else "Remove",
             fields={"user": held.user, "sure": "1"},
             cancel=self.project_url(slug, "members"),

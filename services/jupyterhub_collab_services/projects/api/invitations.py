@@ -28,9 +28,7 @@ async def project_invitations(call: Call, slug: str) -> Items[ApiInvitation]:
 
 def join_url(call: Call, invitation: NewInvitation) -> str:
     """Return the address that the holder of a link opens."""
-    request = call.handler.request
-    origin = call.handler.settings["public_origin"] or f"{request.protocol}://{request.host}"
-    return f"{origin}{call.handler.settings['prefix']}join/{quote(invitation.code or '')}"
+    return f"{call.handler.origin}{call.handler.settings['prefix']}join/{quote(invitation.code or '')}"
 
 
 @api(
