@@ -73,7 +73,7 @@ class Release:
     @property
     def log(self) -> str:
         """The end of what Hub and projects service said, and what the cluster has to say."""
-        found = [self.kubectl("get", "pods,pvc,events", "--sort-by=.metadata.creationTimestamp")[-6000:]]
+        found = [self.kubectl("get", "pods,pvc,events")[-6000:]]
         for name in ("hub", "projects"):
             with suppress(Exception):
                 found.append(self.kubectl("logs", f"deployment/{NAME}-{name}", "--all-containers", "--tail=60"))
