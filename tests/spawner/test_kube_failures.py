@@ -86,7 +86,7 @@ def test_a_pod_on_its_way_has_no_trouble(state: Object | None) -> None:
             "more pods (10 of 10",
         ),
         (
-            "exceeded quota: q, requested: limits.memory=1, used: limits.memory=536870912, limited: limits.memory=600Mi",
+            "exceeded quota: q, requested: memory=1, used: memory=536870912, limited: memory=600Mi",
             "quota-exceeded",
             "(512 MiB of 600Mi",
         ),

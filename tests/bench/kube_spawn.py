@@ -1,0 +1,86 @@
+"""Many servers through a real Hub, ours and stock by turns: how long it takes, and what the Hub works for it.
+
+KWOK plays the nodes, so what is measured is Hub, API server and scheduler. Both mount the same claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Container, Iterator
+from typing import Any, Final
+
+import httpx
+
+from jupyterhub_collab.names import project_volume
+from jupyterhub_collab_spawner.builders import pods
+
+from .figures import Figure
+from .kube_site import KubeSite, kube_site
+
+SERVERS: Final = 500
+MOUNTS: Final = (2, 50)  # a home and a project; as many as people who pin everything have
+_AT_ONCE: Final = 50
+
+
+def traits(site: KubeSite) -> dict[str, Any]:
+    """Return the configuration with which stock makes the same pods."""
+    names = ["home-{username}", *map(project_volume, site.projects)]
+    paths = ["/home/jovyan", *(f"/home/jovyan/projects/{slug}" for slug in site.projects)]
+    return {
+        "uid": 1000,
+        "gid": 100,
+        "supplemental_gids": [100, *map(pods.group_id, site.projects)],
+        "container_security_context": {"capabilities": {"drop": ["ALL"]}},
+        "pod_security_context": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "cpu_limit": 1,
+        "cpu_guarantee": 0.1,
+        "mem_limit": 2 * 1024**3,
+        "mem_guarantee": 512 * 1024**2,
+        "volumes": [
+            {"name": f"v{number}", "persistentVolumeClaim": {"claimName": name}} for number, name in enumerate(names)
+        ],
+        "volume_mounts": [
+            {"name": f"v{number}", "mountPath": path, "subPath": pods.OWN_FOLDER} for number, path in enumerate(paths)
+        ],
+    }
+
+
+def measure(site: KubeSite, spawner: str, options: dict[str, Any]) -> tuple[float, float]:
+    """Start a server for everybody; return the seconds until the last is ready, and those of the Hub's CPU."""
+    site.clear()
+    site.hub.start(spawner, **options)
+    site.hub.api("POST", "/users", json={"usernames": site.persons}).raise_for_status()
+    site.hub.start_server(site.persons[0])  # what watches the cluster begins with the first
+    begun, worked = time.monotonic(), site.cpu()
+    asyncio.run(_start_all(site, site.persons[1:]))
+    taken = time.monotonic() - begun, site.cpu() - worked
+    site.hub.stop()
+    return taken
+
+
+async def _start_all(site: KubeSite, persons: list[str]) -> None:
+    slots = asyncio.Semaphore(_AT_ONCE)
+    headers = {"Authorization": f"token {site.hub.token}"}
+    async with httpx.AsyncClient(headers=headers, timeout=600) as client:
+
+        async def start(person: str) -> None:
+            async with slots:
+                url = site.hub.url(f"/users/{person}/servers/")
+                answer = await client.post(url, json={"user_options": {}})
+                assert answer.status_code == httpx.codes.CREATED, answer.text
+
+        await asyncio.gather(*map(start, persons))
+
+
+def run(_wanted: Container[str]) -> Iterator[Figure]:
+    """Measure both with few mounts and with many; both figures come from the same starts."""
+    for mounts in MOUNTS:
+        with kube_site(SERVERS, mounts - 1) as site:
+            site.make_claims()
+            theirs = measure(site, "kubespawner.KubeSpawner", traits(site))
+            ours = measure(site, "collab-kube", {})
+        more = "" if mounts == MOUNTS[0] else f".mounts_{mounts}"
+        peer = f"KubeSpawner, {SERVERS} servers of {mounts} mounts"
+        for name, value, peer_value in zip(("kube_spawn_500", "kube_hub_cpu_500"), ours, theirs, strict=True):
+            yield Figure(name=name + more, value=value, unit="s", peer=peer, peer_value=peer_value)
