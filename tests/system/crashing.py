@@ -64,7 +64,7 @@ class Group:
         assert landed.status_code == 200
         assert landed.url.path == "/services/projects/"
         self._check_members(step)
-        self.site.wait_until(self._agrees, 60)
+        self.site.wait_until(self._agrees, 90)
         assert self.core(lambda factory: factory.servers.excess()) == []
 
     def _check_members(self, step: str) -> None:
@@ -123,7 +123,7 @@ class Group:
             self.lead.api("PUT", EDITOR, json={"role": "editor"})
         elif "editor" in self._members():
             self.lead.api("DELETE", EDITOR, 204)
-        self.site.wait_until(self._agrees, 60)
+        self.site.wait_until(self._agrees, 90)
         running = SLUG in self.editor.servers()
         if step == "start" and running:
             self.editor.stop(SLUG)
