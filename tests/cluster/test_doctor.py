@@ -102,3 +102,17 @@ def test_all_is_in_order_in_the_container_of_the_hub(release: Release) -> None:
     assert [line for line in lines if not line.startswith("ok ")] == []
     names = {line[8:].partition(":")[0] for line in lines}
     assert names == {"settings", "database", "claims", "rights", "storage", "Hub scopes"}
+
+
+def test_a_request_can_be_followed_through_the_logs_of_both_pods(release: Release) -> None:
+    viewer = release.person("viewer")
+    viewer.request("GET", "/services/projects/api/v1/me", headers={"X-Request-ID": "followed-in-a-cluster"})
+
+    def named(pod: str) -> list[dict[str, Any]]:
+        said = release.kubectl("logs", f"deployment/collab-{pod}", f"--container={pod}", "--tail=500")
+        lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"')]
+        return [line for line in lines if line.get("request_id") == "followed-in-a-cluster"]
+
+    release.wait_until(lambda: bool(named("projects")))
+    assert [line["route"] for line in named("projects")] == ["/api/v1/me"]
+    assert any("/hub/api/user" in line["message"] for line in named("hub"))
