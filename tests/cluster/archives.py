@@ -31,6 +31,14 @@ def write_archive(target: Path, tag: str, program: Path, *, other_names: Sequenc
         _add(tar, "manifest.json", json.dumps(manifest).encode())
 
 
+def tags(archive: Path) -> list[str]:
+    """Return the names of the images in an archive."""
+    with tarfile.open(archive, mode="r:") as tar:
+        manifest = tar.extractfile("manifest.json")
+        assert manifest is not None
+        return [tag for image in json.load(manifest) for tag in image["RepoTags"]]
+
+
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.uid = entry.gid = 0
     entry.mode, entry.uname, entry.gname = 0o755, "", ""

@@ -8,16 +8,18 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import httpx
 
 from . import control_plane, node
 from .api import Api
-from .archives import write_archive
+from .archives import tags, write_archive
 from .binaries import build, program
 from .errors import ClusterError
 from .layout import CACHE, CHECKOUT, MACHINE_ADDRESS, MANIFESTS, NODE_ADDRESS, Layout
@@ -90,7 +92,7 @@ class Cluster:
             shutil.rmtree(self.state, ignore_errors=True)
 
     def load(self, archive: Path) -> None:
-        """Give the node the images of an archive, without a registry.
+        """Give the node the images of an archive, without a registry, unless it has them from there.
 
         Raises
         ------
@@ -99,9 +101,16 @@ class Cluster:
         """
         if not self.layout.full:
             raise ClusterError("A control plane without a node takes no images.")
-        self._said(
-            "ctr", "--address", str(self.layout.containerd), "--namespace=k8s.io", "images", "import", str(archive)
-        )
+        try:
+            given = {tag: self.state / "loaded" / quote(tag, safe="") for tag in tags(archive)}
+        except (OSError, KeyError, tarfile.TarError) as error:
+            raise ClusterError(f"{archive} is no archive of images: {error}") from None
+        mark = f"{archive.resolve()} {archive.stat().st_mtime_ns}"
+        if not all(path.exists() and path.read_text(encoding="utf-8") == mark for path in given.values()):
+            self._ctr("images", "import", str(archive))
+            for path in given.values():
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(mark, encoding="utf-8")
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 - as subprocess calls it
         """Return what kubectl says.
@@ -188,12 +197,18 @@ class Cluster:
             if not archive.exists():
                 made = archive.with_suffix(".part")
                 write_archive(made, f"localhost/{tag}:1", path, other_names=names)
-                self.load(made)
                 made.rename(archive)
+            self.load(archive)
 
     def _runtime_answers(self) -> bool:
-        command = ["ctr", "--address", str(self.layout.containerd), "version"]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        try:
+            self._ctr("version")
+        except ClusterError:
+            return False
+        return True
+
+    def _ctr(self, *arguments: str) -> str:
+        return self._said("ctr", "--address", str(self.layout.containerd), "--namespace=k8s.io", *arguments)
 
     def _nodes_ready(self) -> bool:
         try:
