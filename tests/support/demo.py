@@ -130,6 +130,8 @@ class Site:
     environment: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    configuration: Path = field(default_factory=configuration)
+    """What the Hub reads; the product's own if nothing else is said."""
 
     def __post_init__(self) -> None:
         folder = Path(tempfile.mkdtemp(prefix="collab-site-")).resolve()
@@ -169,7 +171,7 @@ class Site:
             f"--DemoAuthenticator.accounts_file={self.state / 'accounts.json'}",
             "--DemoAuthenticator.attempts_per_minute=1000",
         ]
-        self._run([sys.executable, "-m", "jupyterhub", "--config", str(configuration()), *options], places)
+        self._run([sys.executable, "-m", "jupyterhub", "--config", str(self.configuration), *options], places)
         self.wait_until(self.serves, 120)
 
     def _run(self, command: list[str], more: dict[str, str]) -> None:

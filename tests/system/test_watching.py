@@ -1,9 +1,12 @@
-"""The log of Hub and services as JSON: a request can be followed by its name, and no secret stands in it."""
+"""What operators watch: metrics as the manual says, and the log as JSON, with names of requests and no secrets."""
 
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,13 +16,51 @@ import pytest
 from tests.support.demo import PASSWORD, Person, Site, site
 
 NAME = "followed-from-outside"
+MANUAL = Path(__file__).parents[2] / "docs" / "how-to" / "operators" / "watch-metrics.md"
 
 
 @pytest.fixture(scope="module")
-def hub() -> Iterator[Site]:
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A Hub whose configuration goes on with what the manual says about metrics."""
+    (block,) = re.findall(r"^```python\n(.*?)^```$", MANUAL.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     with site(JUPYTERHUB_COLLAB__SITE__LOG_FORMAT="json") as made:
+        text = made.configuration.read_text(encoding="utf-8")
+        made.configuration = tmp_path_factory.mktemp("configuration") / "jupyterhub_config.py"
+        made.configuration.write_text(f"{text}\n{block}", encoding="utf-8")
         made.start_hub()
         yield made
+
+
+def scrape(hub: Site, path: str, token: str) -> httpx.Response:
+    return httpx.get(f"{hub.address}{path}", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_one_token_reads_the_metrics_of_both_and_nothing_else(hub: Site, lead: Person) -> None:
+    token = (hub.state / "secrets" / "prometheus-token").read_text(encoding="ascii")
+    lead.request("GET", "/services/projects/api/v1/projects/ice-cores")
+    of_hub, of_service = scrape(hub, "/hub/metrics", token), scrape(hub, "/services/projects/metrics", token)
+    assert (of_hub.status_code, of_service.status_code) == (200, 200)
+    for name in ("enforcement_look_seconds_count", "servers_stopping", "database_connections", "claims"):
+        assert f"jupyterhub_collab_{name}" in of_hub.text
+    counted = (
+        'jupyterhub_collab_requests_total{method="GET",route="/api/v1/projects/{slug}",service="projects",status="200"}'
+    )
+    assert counted in of_service.text
+    assert scrape(hub, "/hub/api/users", token).status_code == 403
+    assert scrape(hub, "/services/projects/api/v1/me/projects", token).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/hub/metrics", "/services/projects/metrics"])
+def test_metrics_are_not_for_everyone(hub: Site, lead: Person, path: str) -> None:
+    assert scrape(hub, path, lead.token).status_code == 403
+    assert httpx.get(f"{hub.address}{path}").status_code in {401, 403}
+
+
+def test_the_time_of_the_last_look_is_shown(hub: Site, lead: Person) -> None:
+    token = (hub.state / "secrets" / "prometheus-token").read_text(encoding="ascii")
+    looked = r"^jupyterhub_collab_enforcement_last_look_timestamp_seconds (\S+)$"
+    (found,) = re.findall(looked, scrape(hub, "/hub/metrics", token).text, re.MULTILINE)
+    assert 0 <= time.time() - float(found) < 10
 
 
 @pytest.fixture(scope="module")
