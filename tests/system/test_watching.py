@@ -57,6 +57,7 @@ def test_metrics_are_not_for_everyone(hub: Site, lead: Person, path: str) -> Non
 
 
 def test_the_time_of_the_last_look_is_shown(hub: Site, lead: Person) -> None:
+    lead.start()  # before there is a server, nobody needs to look
     token = (hub.state / "secrets" / "prometheus-token").read_text(encoding="ascii")
     looked = r"^jupyterhub_collab_enforcement_last_look_timestamp_seconds (\S+)$"
     (found,) = re.findall(looked, scrape(hub, "/hub/metrics", token).text, re.MULTILINE)
