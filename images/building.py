@@ -129,7 +129,7 @@ def _files(names: Sequence[str]) -> Iterator[Path]:
 def _digest(inputs: Iterable[Path | str]) -> str:
     total = hashlib.sha256()
     for value in inputs:
-        text = value.encode() if isinstance(value, str) else str(value).encode() + b"\0" + value.read_bytes()
+        text = value.encode() if isinstance(value, str) else bytes(value.relative_to(ROOT)) + b"\0" + value.read_bytes()
         total.update(len(text).to_bytes(8) + text)
     return total.hexdigest()[:16]
 
