@@ -30,6 +30,7 @@ HOME = "~"
 PROJECTS = "~/projects"
 SCRATCH = "~/scratch"
 PUBLIC = "~/public"
+_FOR_ALL = frozenset({VolumeKind.SCRATCH, VolumeKind.PUBLIC})
 
 
 class Planner:
@@ -195,9 +196,12 @@ def _folder(project: Project, role: Role) -> Mount:
 
 
 def compare(granted: ServerPlan, now: ServerPlan | None) -> tuple[MountChange, ...]:
-    """Return how the mounts of a running server differ from those of a start now."""
-    has = {mount.path: mount.mode for mount in granted.mounts}
-    would = {mount.path: mount.mode for mount in now.mounts} if now else {}
+    """Return how the mounts of a running server differ from those of a start now.
+
+    But scratch space and the public area: they are nobody's reason for a restart, and come with the next start.
+    """
+    has = {mount.path: mount.mode for mount in granted.mounts if mount.kind not in _FOR_ALL}
+    would = {mount.path: mount.mode for mount in now.mounts if mount.kind not in _FOR_ALL} if now else {}
     return tuple(
         MountChange(path=path, granted=has.get(path), allowed=would.get(path))
         for path in sorted(has | would)

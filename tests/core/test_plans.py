@@ -377,3 +377,9 @@ async def test_a_throw_away_account_has_neither(world: World, with_settings: Cal
     await world.sign_in("guest-1", kind=Kind.EXPLORE)
     grant = await with_settings(storage=PLACES).servers.grant("guest-1", "")
     assert modes(grant.plan) == {"~": RW}
+
+
+async def test_they_are_no_reason_to_restart(world: World, with_settings: Callable[..., Factory]) -> None:
+    await world.factory.servers.grant("editor", "")
+    view = await with_settings(storage=PLACES).servers.view("editor", "")
+    assert (view.changes, view.restart_to_apply) == ((), False)

@@ -17,8 +17,10 @@ from pydantic import SecretStr
 from jupyterhub_collab.database import Database
 from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.migrations import upgrade
+from jupyterhub_collab.names import scratch_volume
 from jupyterhub_collab.settings import Database as DatabaseSettings
 from jupyterhub_collab.settings import Settings
+from jupyterhub_collab.volumes.models import ScratchUse
 
 from .hub import PREFIX, FakeServer, Site, running_site
 from .sample import ME, NOW, Sample, catalogue
@@ -48,6 +50,7 @@ PAGES: Final = {
     "data": (ME, "p/atmospheric-co2/data"),
     "activity": (ME, "p/atmospheric-co2/activity"),
     "settings": (ME, "p/atmospheric-co2/settings"),
+    "settings-operator": ("operator", "p/atmospheric-co2/settings"),
     "delete": (ME, "p/atmospheric-co2/settings/delete"),
     "letter": (ME, "invitations/{invitation}"),
     "starting": (ME, "p/tall-tower/starting"),
@@ -74,6 +77,8 @@ async def sample_site(folder: Path) -> AsyncIterator[Site]:
     await Sample(factory, clock).fill()
     async with running_site(factory, clock=clock) as site:
         await factory.servers.grant(ME, "tall-tower", running=frozenset())
+        use = ScratchUse(size=62_000_000_000, going=4_100_000_000, goes_from=NOW + timedelta(days=3))
+        await factory.scratch.seen(scratch_volume(ME), use)
         for name, ready in (("atmospheric-co2", True), ("ocean-sinks", True), ("tall-tower", False)):
             site.hub.servers[ME, name] = FakeServer(
                 started=NOW - timedelta(hours=2), ready=ready, pending=None if ready else "spawn"

@@ -5,11 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import ByteSize
+
 from jupyterhub_collab.access.models import Role, Visibility
 from jupyterhub_collab.projects.invitation_service import NewLink
 from jupyterhub_collab.projects.models import Invitation
 from jupyterhub_collab.projects.service import NewProject, ProjectChanges
-from jupyterhub_collab.settings import Allowed, DataVolume, Environment, Holders, Limits, ResourceClass, Rights, Site
+from jupyterhub_collab.settings import (
+    Allowed,
+    DataVolume,
+    Environment,
+    Holders,
+    Limits,
+    ResourceClass,
+    Rights,
+    Site,
+    Storage,
+)
 
 if TYPE_CHECKING:
     from jupyterhub_collab.factory import Factory
@@ -57,6 +69,9 @@ def catalogue() -> dict[str, Any]:
         "site": Site(name="JupyterHub", operator_contact="hub@example.org"),
         "rights": Rights(operator=Holders(names=frozenset({"operator"}))),
         "limits": Limits(servers_per_person=3),
+        "storage": Storage(
+            scratch_days=30, public=True, public_editors=frozenset({"tall-tower"}), project_size=ByteSize(50 * 1024**3)
+        ),
         "data": {
             "noaa-co2": DataVolume(source="/srv/noaa", description="Weekly means, Mauna Loa, 1958–2001"),
             "flask-network": DataVolume(source="/srv/flask", description="Paired flask samples from 18 stations"),
