@@ -31,6 +31,7 @@ def secret(name: str) -> str:
 
 # Addresses. People come in through the proxy, which runs beside the Hub and goes on while the Hub restarts.
 c.JupyterHub.base_url = hub["baseUrl"]
+c.JupyterHub.subdomain_hook = hub_pages.subdomain  # where hub.config gives each person an origin of their own
 c.JupyterHub.hub_bind_url = "http://:8081"
 c.JupyterHub.hub_connect_url = urls["hub"]
 c.ConfigurableHTTPProxy.should_start = False

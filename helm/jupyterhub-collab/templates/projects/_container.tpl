@@ -29,6 +29,7 @@ env:
   - {name: JUPYTERHUB_HOST, value: {{ . | quote }}}
   {{- end }}
   {{- if $public }}
+  - {name: JUPYTERHUB_PUBLIC_URL, value: "{{ $public }}{{ $base }}services/projects/"}
   - {name: JUPYTERHUB_PUBLIC_HUB_URL, value: "{{ $public }}{{ $base }}hub/"}
   {{- end }}
   - name: JUPYTERHUB_API_TOKEN
@@ -46,7 +47,7 @@ readinessProbe: # without it: the service says itself that the database is away
   tcpSocket: {port: projects}
   periodSeconds: 5
 livenessProbe:
-  httpGet: {path: {{ $base }}services/projects/openapi.json, port: projects}
+  httpGet: {path: {{ $base }}services/projects/static/look.css, port: projects}
   periodSeconds: 20
   failureThreshold: 6
   timeoutSeconds: 5
