@@ -107,7 +107,7 @@ class KubeHub:
 
     def api(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Ask the Hub's API."""
-        headers = {"Authorization": f"token {self.token}"}
+        headers = {"Authorization": f"token {self.token}"} | options.pop("headers", {})
         return httpx.request(method, self.url(path), headers=headers, timeout=600, **options)
 
     def url(self, path: str) -> str:
