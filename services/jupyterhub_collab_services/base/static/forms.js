@@ -65,9 +65,11 @@
   document.addEventListener("htmx:load", (event) => hide(event.target));
   document.querySelector("[data-focus]")?.focus();
 
-  // The short name follows the title until someone writes it by hand.
+  // The short name follows the title until someone writes it by hand, maybe before this script was there.
+  const byHand = () => document.getElementById("title")?.setAttribute("data-by-hand", "");
+  if (document.getElementById("slug")?.value) byHand();
   document.addEventListener("input", (event) => {
-    if (event.target.id === "slug") document.getElementById("title")?.setAttribute("data-by-hand", "");
+    if (event.target.id === "slug") byHand();
   });
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.hasAttribute?.("data-by-hand")) event.preventDefault();
