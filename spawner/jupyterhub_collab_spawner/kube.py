@@ -20,7 +20,7 @@ from traitlets import Bool, Float, Integer, TraitError, Unicode, default, valida
 
 from jupyterhub_collab.errors import CollabError
 
-from . import core, kube_failures, kube_strays
+from . import core, kube_failures, kube_strays, singleuser
 from .builders import claims, pods
 from .enforcement import Enforcement
 from .errors import ClusterAwayError, DiedAtStartError, TakenAwayError, TooSlowError, VolumeNotReadyError
@@ -51,6 +51,7 @@ _LOOK: Final = 1.0  # seconds between two looks for what keeps a pod from starti
 _WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 0.5
 _PATIENCE_WITH_STOP: Final = 5.0  # where a start has failed because the cluster does not answer
+_PLACES: Final = frozenset({"dns_name", "namespace"})  # in what KubeSpawner keeps of a server
 _MARGIN: Final = 5.0  # seconds before the Hub's own deadline, whose sentence says nothing
 
 
@@ -381,8 +382,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
         return super().get_state() | {"own_volumes": list(self._own_volumes)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take up what the Hub kept."""
-        super().load_state(state)
+        """Take up what the Hub kept, but not where: a Hub that was restored elsewhere has another namespace."""
+        super().load_state({key: value for key, value in state.items() if key not in _PLACES})
         self._own_volumes = tuple(state.get("own_volumes", ()))
 
     @property
@@ -421,6 +422,18 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
         if "{" not in template and "}" not in template:
             return template
         return str(super()._expand_user_properties(template, slug_scheme))
+
+    def get_args(self) -> list[str]:
+        """Return the server's arguments; an image's own command takes none."""
+        args = list(super().get_args())
+        return args + singleuser.folder_arguments(self._plan) if self.cmd and self._plan else args
+
+    def get_env(self) -> dict[str, Any]:
+        """Return the server's environment; JupyterLab opens in the folder of the plan."""
+        environment: dict[str, Any] = super().get_env()
+        if self._plan and self.default_url in {"", "/lab"}:
+            environment["JUPYTERHUB_DEFAULT_URL"] = singleuser.first_page(self._plan)
+        return environment
 
     async def get_pod_manifest(self) -> Any:
         """Return the pod with what the plan grants, whatever profiles and options asked for."""

@@ -187,6 +187,15 @@ async def test_the_next_hub_finds_the_pod(world: World) -> None:
     assert again.grant_id == 1
 
 
+async def test_a_hub_restored_elsewhere_looks_in_its_own_namespace(world: World) -> None:
+    spawner = world.new(plans.plan())
+    elsewhere = {"namespace": "before", "dns_name": "jupyter-ada.before", "pod_name": "jupyter-ada", "grant": 1}
+    spawner.load_state(elsewhere)
+    assert spawner.namespace == world.new(plans.plan()).namespace
+    assert await spawner.poll() == 1
+    assert spawner.grant_id is None
+
+
 async def test_a_pod_without_a_grant_is_ended(world: World) -> None:
     await world.new(plans.plan()).start()
     assert await world.new(plans.plan()).poll() == 1
