@@ -73,7 +73,7 @@ for-browsing:
 for-testing:
 	@tools/bootstrap system bubblewrap chromium postgresql
 for-cluster:
-	@tools/bootstrap system chromium postgresql buildah debootstrap default-jre-headless maven prometheus \
+	@tools/bootstrap system chromium postgresql buildah debootstrap default-jre-headless jq maven prometheus \
 		containerd runc containernetworking-plugins iptables iproute2 busybox-static
 
 .venv/ready-run: $(DECLARED)
