@@ -72,7 +72,7 @@ class Access:
 
 def missing(permission: Permission) -> ForbiddenError:
     """Return the error for someone who lacks a permission, with whom to ask."""
-    if permission not in PERMISSIONS[Standing.LEAD]:
+    if not any(permission in PERMISSIONS[held] for held in Standing if held is not Standing.OPERATOR):
         return SiteRightError(SiteRight.OPERATOR.value)
     return MissingPermissionError(permission.value, lowest_role_with(permission).value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import BindParameter, Select, func, select, union_all
 
 from jupyterhub_collab.people.schema import PersonGroupRow
 from jupyterhub_collab.projects.schema import GroupGrantRow, MemberRow
@@ -10,7 +10,7 @@ from jupyterhub_collab.projects.schema import GroupGrantRow, MemberRow
 from .models import Role
 
 
-def roles_of(person: str) -> Select[str, Role]:
+def roles_of(person: str | BindParameter[str]) -> Select[str, Role]:
     """Return the query of every role that a person has, own or through a group: project and role."""
     own = select(MemberRow.project, MemberRow.role).where(MemberRow.person == person)
     grouped = (

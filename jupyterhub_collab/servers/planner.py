@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from jupyterhub_collab.access.models import Actor, Permission, Role, permissions
+from jupyterhub_collab.access.models import Actor, Permission, Role, Visibility, permissions
 from jupyterhub_collab.access.service import Authorizer
 from jupyterhub_collab.access.store import roles_of
 from jupyterhub_collab.environments.service import Catalogue
@@ -19,7 +21,7 @@ from jupyterhub_collab.errors import (
     UnknownServerNameError,
 )
 from jupyterhub_collab.names import PUBLIC_VOLUME, data_volume, home_volume, project_volume, scratch_volume
-from jupyterhub_collab.projects.models import Project, ProjectState
+from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, PinRow, ProjectRow
 from jupyterhub_collab.settings import Limits, Storage
 from jupyterhub_collab.volumes.models import DataAttachment, Mode, Mount, VolumeKind
@@ -31,6 +33,38 @@ PROJECTS = "~/projects"
 SCRATCH = "~/scratch"
 PUBLIC = "~/public"
 _FOR_ALL = frozenset({VolumeKind.SCRATCH, VolumeKind.PUBLIC})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """What a plan needs of a project and the person's role in it; its README would be a lot for nothing."""
+
+    slug: str
+    state: ProjectState
+    visibility: Visibility
+    environment: str
+    resource_class: str
+    volume_size: int | None
+    role: Role
+
+    @property
+    def writes(self) -> bool:
+        """Whether the role may write in the project as it is now; nobody writes in an archived one."""
+        may = Permission.WRITE_FILES in permissions(Actor(name=""), self.role, self.visibility)
+        return may and self.state is ProjectState.ACTIVE
+
+
+# Made once: to put a statement together takes longer than to run it
+_ROLES = roles_of(bindparam("person")).subquery()
+_PLACES = (
+    select(*(getattr(ProjectRow, part.name) for part in fields(_Place) if part.name != "role"), _ROLES.c.role)
+    .join(_ROLES, _ROLES.c.project == ProjectRow.slug)
+    .where(ProjectRow.deleted_at.is_(None))
+    .order_by(ProjectRow.slug)
+)
+_ONE = _PLACES.where(ProjectRow.slug == bindparam("slug"))
+_PINNED = _PLACES.join(PinRow, PinRow.project == ProjectRow.slug).where(PinRow.person == bindparam("person"))
+_SOME = _PLACES.where(ProjectRow.slug.in_(bindparam("slugs", expanding=True)))
 
 
 class Planner:
@@ -60,42 +94,34 @@ class Planner:
             msg = "This Hub does not know you yet. Log out, log in again and start the server once more."
             raise PlanRefusedError(msg) from error
         projects = await self._projects(session, actor, server_name)
-        project = projects[0][0] if server_name else None
-        mounts = [_home(actor), *(_folder(p, role) for p, role in projects)]
+        project = projects[0] if server_name else None
+        mounts = [_home(actor), *map(_folder, projects)]
         mounts += await self._data(session, projects)
         mounts += await self._shared_places(session, actor)
         return self._assemble(actor, server_name, project, tuple(mounts), options or {})
 
-    async def _projects(self, session: AsyncSession, actor: Actor, server_name: str) -> list[tuple[Project, Role]]:
-        roles = roles_of(actor.name).subquery()
-        query = (
-            select(ProjectRow, roles.c.role)
-            .join(roles, roles.c.project == ProjectRow.slug)
-            .where(ProjectRow.deleted_at.is_(None))
-            .order_by(ProjectRow.slug)
-        )
-        if server_name:
-            query = query.where(ProjectRow.slug == server_name)
-        else:
-            query = query.join(PinRow, PinRow.project == ProjectRow.slug).where(PinRow.person == actor.name)
-        found = [(Project.model_validate(p, from_attributes=True), role) for p, role in await session.execute(query)]
+    async def _projects(self, session: AsyncSession, actor: Actor, server_name: str) -> list[_Place]:
+        query, wanted = (_ONE, {"slug": server_name}) if server_name else (_PINNED, {})
+        found = await _places(session, query, person=actor.name, **wanted)
         if server_name and not found:
             raise UnknownServerNameError(server_name)
-        if server_name and found[0][0].state is ProjectState.ARCHIVED:
+        if server_name and found[0].state is ProjectState.ARCHIVED:
             raise ProjectArchivedPlanError(server_name)
         return found
 
-    async def _data(self, session: AsyncSession, projects: list[tuple[Project, Role]]) -> list[Mount]:
+    async def _data(self, session: AsyncSession, projects: list[_Place]) -> list[Mount]:
         """Return the data mounts of some projects; where several attach one volume, the highest mode counts."""
-        query = select(DataAttachmentRow).where(DataAttachmentRow.project.in_([p.slug for p, _ in projects]))
-        by_slug = {project.slug: (project, role) for project, role in projects}
+        if not projects:
+            return []
+        by_slug = {project.slug: project for project in projects}
+        query = select(DataAttachmentRow).where(DataAttachmentRow.project.in_(list(by_slug)))
         offered: dict[str, dict[str, Mode]] = {}
         described: dict[str, DataAttachment] = {}
         for row in await session.scalars(query):
             (attachment,) = self._catalogue.describe([DataAttachment.model_validate(row, from_attributes=True)])
             if attachment.path:
                 described[attachment.name] = attachment
-                writes = attachment.mode is Mode.READ_WRITE and _writes(*by_slug[row.project])
+                writes = attachment.mode is Mode.READ_WRITE and by_slug[row.project].writes
                 offered.setdefault(attachment.name, {})[row.project] = Mode.READ_WRITE if writes else Mode.READ_ONLY
         return [self._data_mount(described[name], modes) for name, modes in sorted(offered.items())]
 
@@ -119,15 +145,9 @@ class Planner:
         return [*found, await self._public(session, actor)] if self._storage.public else found
 
     async def _public(self, session: AsyncSession, actor: Actor) -> Mount:
-        roles = roles_of(actor.name).subquery()
-        query = (
-            select(ProjectRow, roles.c.role)
-            .join(roles, roles.c.project == ProjectRow.slug)
-            .where(ProjectRow.deleted_at.is_(None), ProjectRow.slug.in_(sorted(self._storage.public_editors)))
-            .order_by(ProjectRow.slug)
-        )
-        found = [(Project.model_validate(p, from_attributes=True), role) for p, role in await session.execute(query)]
-        through = tuple(project.slug for project, role in found if _writes(project, role))
+        slugs = sorted(self._storage.public_editors)
+        found = await _places(session, _SOME, person=actor.name, slugs=slugs) if slugs else []
+        through = tuple(project.slug for project in found if project.writes)
         mode = Mode.READ_WRITE if through else Mode.READ_ONLY
         return Mount(kind=VolumeKind.PUBLIC, volume=PUBLIC_VOLUME, path=PUBLIC, mode=mode, projects=through)
 
@@ -135,7 +155,7 @@ class Planner:
         self,
         actor: Actor,
         server_name: str,
-        project: Project | None,
+        project: _Place | None,
         mounts: tuple[Mount, ...],
         options: Mapping[str, object],
     ) -> ServerPlan:
@@ -157,7 +177,7 @@ class Planner:
         except CollabError as error:
             raise PlanRefusedError(error.detail) from error
 
-    def _runtime(self, actor: Actor, project: Project | None, options: Mapping[str, object]) -> tuple[str, str]:
+    def _runtime(self, actor: Actor, project: _Place | None, options: Mapping[str, object]) -> tuple[str, str]:
         if project is not None:
             return project.environment, project.resource_class
         environment = options.get("environment") or self._catalogue.default_environment(actor.name, actor.groups)
@@ -177,19 +197,16 @@ def _scratch(actor: Actor) -> Mount:
     )
 
 
-def _writes(project: Project, role: Role) -> bool:
-    """Tell whether a role may write in a project as it is now; nobody writes in an archived one."""
-    actor = Actor(name="")
-    may = Permission.WRITE_FILES in permissions(actor, role, project.visibility)
-    return may and project.state is ProjectState.ACTIVE
+async def _places(session: AsyncSession, query: Select[Any], **wanted: Any) -> list[_Place]:
+    return [_Place(**row._mapping) for row in await session.execute(query, wanted)]  # noqa: SLF001 - its public name
 
 
-def _folder(project: Project, role: Role) -> Mount:
+def _folder(project: _Place) -> Mount:
     return Mount(
         kind=VolumeKind.PROJECT,
         volume=project_volume(project.slug),
         path=f"{PROJECTS}/{project.slug}",
-        mode=Mode.READ_WRITE if _writes(project, role) else Mode.READ_ONLY,
+        mode=Mode.READ_WRITE if project.writes else Mode.READ_ONLY,
         size=project.volume_size,
         projects=(project.slug,),
     )

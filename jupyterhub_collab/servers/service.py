@@ -74,7 +74,8 @@ class ServerService:
 
     async def _lock(self, session: AsyncSession, person: str, server_name: str) -> None:
         """Hold the project's row, then the person's, so that two starts at once count each other."""
-        await session.scalar(select(ProjectRow.slug).where(ProjectRow.slug == server_name).with_for_update())
+        if server_name:
+            await session.scalar(select(ProjectRow.slug).where(ProjectRow.slug == server_name).with_for_update())
         await session.scalar(select(PersonRow.name).where(PersonRow.name == person).with_for_update())
 
     @writes

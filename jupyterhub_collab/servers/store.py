@@ -72,18 +72,26 @@ class ServerStore:
         """
         mine = (GrantRow.person == plan.person, GrantRow.ended_at.is_(None))
         grants = (await self._session.scalars(select(GrantRow.id).where(*mine).with_for_update())).all()
-        of_mine = GrantedMountRow.grant.in_(grants)
-        found = await self._session.scalars(select(GrantedMountRow).where(of_mine))
-        held = [((row.path, row.project, row.kind, row.data), row.mode) for row in found]
+        held = await self._take_notes(grants) if len(grants) > 1 else []
         names = ("path", "project", "kind", "data")
         rows = [
             {"grant": grant, "person": plan.person, "mode": mode, **dict(zip(names, reason, strict=True))}
             for grant in grants
             for reason, mode in _highest([*held, *_mounts(plan)]).items()
         ]
-        await self._session.execute(delete(GrantedMountRow).where(of_mine))
         if rows:
             await self._session.execute(insert(GrantedMountRow), rows)
+
+    async def _take_notes(self, grants: Sequence[int]) -> list[tuple[_Reason, Mode]]:
+        """Return what is noted for some grants, and remove it."""
+        of_them = GrantedMountRow.grant.in_(grants)
+        columns = (GrantedMountRow.path, GrantedMountRow.project, GrantedMountRow.kind, GrantedMountRow.data)
+        found = await self._session.execute(select(*columns, GrantedMountRow.mode).where(of_them))
+        held: list[tuple[_Reason, Mode]] = [
+            ((path, project, kind, data), mode) for path, project, kind, data, mode in found
+        ]
+        await self._session.execute(delete(GrantedMountRow).where(of_them))
+        return held
 
     async def end(self, person: str, server_name: str, now: datetime) -> bool:
         """Close the open grant of a server; return whether there was one."""

@@ -91,7 +91,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_one(
 
 
 def test_a_key_like_no_other_is_refused_with_what_is_known(tmp_path: Path) -> None:
-    assert "Known here: name, operator_contact." in refusal(tmp_path, "[site]\nqqqq = 1")
+    assert "Known here: name, operator_contact, log_format." in refusal(tmp_path, "[site]\nqqqq = 1")
 
 
 @pytest.mark.parametrize(

@@ -305,8 +305,8 @@ async def test_a_token_in_the_address_is_none(client: Client) -> None:
 
 
 async def test_who_the_core_does_not_know_has_to_log_in(client: Client) -> None:
-    (await client("ghost", "GET", "/me")).problem(401, "login-required")
-    (await client("ghost", "POST", "/projects", {"title": "Mine"})).problem(401, "login-required")
+    (await client("ghost", "GET", "/me")).problem(401, "unknown-account")
+    (await client("ghost", "POST", "/projects", {"title": "Mine"})).problem(401, "unknown-account")
 
 
 async def logged_in(client: Client, who: str) -> aiohttp.ClientSession:
