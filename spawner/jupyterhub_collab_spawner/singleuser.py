@@ -49,9 +49,19 @@ def hub_url_inside(url: str) -> str | None:
 
 def arguments(plan: ServerPlan) -> list[str]:
     """Return our arguments of the server: it listens on its socket, and so do its kernels."""
+    return [f"--ServerApp.sock={_SOCKET}", "--KernelManager.transport=ipc", *folder_arguments(plan)]
+
+
+def folder_arguments(plan: ServerPlan) -> list[str]:
+    """Return the argument by which new files go into the folder that the plan opens."""
     opens = _opens(plan)
-    folder = [f"--FileContentsManager.preferred_dir={opens}"] if opens else []
-    return [f"--ServerApp.sock={_SOCKET}", "--KernelManager.transport=ipc", *folder]
+    return [f"--FileContentsManager.preferred_dir={opens}"] if opens else []
+
+
+def first_page(plan: ServerPlan) -> str:
+    """Return the address in the server at which one lands: JupyterLab in the folder that the plan opens."""
+    opens = _opens(plan)
+    return f"/lab/tree/{quote(opens)}" if opens else "/lab"
 
 
 def first_environment(place: Place, language: str) -> dict[str, str]:
@@ -61,8 +71,7 @@ def first_environment(place: Place, language: str) -> dict[str, str]:
 
 def environment(plan: ServerPlan, place: Place, base_url: str, from_hub: dict[str, str]) -> dict[str, str]:
     """Return the whole environment: what the server needs from us, then the operator's, then our wishes."""
-    opens = _opens(plan)
-    wished = {"JUPYTERHUB_DEFAULT_URL": f"/lab/tree/{quote(opens)}" if opens else "/lab", "SHELL": "/bin/bash"}
+    wished = {"JUPYTERHUB_DEFAULT_URL": first_page(plan), "SHELL": "/bin/bash"}
     needed = {
         "HOME": place.home,
         "JUPYTERHUB_ROOT_DIR": place.home,
