@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import pytest
+from pydantic import ByteSize
 from yarl import URL
 
 from jupyterhub_collab.access.models import PERMISSIONS, Permission, Role, SiteRight, Standing, Visibility
@@ -911,3 +912,18 @@ def test_our_service_stays_on_the_hubs_domain_and_nothing_else_does() -> None:
 async def test_who_removes_a_member_reads_that_other_servers_end_too(be: As) -> None:
     asked = await be("lead").post(f"p/{SLUG}/members/remove", user="viewer")
     assert "so are others that ran beside one of these, since all servers of a person share a home" in asked.words
+
+
+async def test_the_operator_sees_the_limits_that_there_are(
+    world: World, with_settings: Callable[..., Factory], be: As
+) -> None:
+    assert "CPU a person" not in (await be("operator").get("operator/machine")).words
+    limits = Limits(cpu_per_person=12.5, memory_per_project=ByteSize(64 * 1024**3))
+    async with running_site(with_settings(limits=limits, storage=Storage(scratch_days=30))) as site:
+        operator = Visitor(site, "operator")
+        shown = (await operator.get("operator/machine")).words
+        await operator.session.close()
+    assert "CPU a person 12.5" in shown
+    assert "Memory a project 64 GB" in shown
+    assert "Scratch space emptied after 30 days" in shown
+    assert "Memory a person" not in shown

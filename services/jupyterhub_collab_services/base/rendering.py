@@ -102,6 +102,7 @@ FILTERS: Final[dict[str, Any]] = {
     "initials": marks.initials,
     "tile_letters": marks.tile_letters,
     "size": words.size,
+    "memory": words.memory,
     "count_of": words.count_of,
     "number_word": words.number_word,
     "listing": words.listing,
