@@ -18,7 +18,7 @@ from jupyterhub_collab_services.projects.api import PREFIX as API_PREFIX
 from .hub import FakeHub, Site, running_site, token_of
 
 PROBLEM: Final = "application/problem+json"
-PROBLEM_MEMBERS: Final = {"type", "title", "status", "detail", "code", "instance"}
+PROBLEM_MEMBERS: Final = {"type", "title", "status", "detail", "code", "instance", "request_id"}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class Problem(BaseModel):
     code: str
     """Stable; programs act on it."""
     instance: str
+    request_id: str
+    """The name of the request, for the operator's log; also in the header X-Request-ID."""
     field: str | None = None
 
 
