@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from images import NAMES, ROOT, sbom
 from images.archives import opened
 from images.locks import compile_lock, lock_path
-from tests.cluster.base_image import base_image, buildah
+from tests.cluster.base_image import base_image, buildah, environment
 from tests.cluster.images import built
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -159,6 +160,14 @@ def test_the_proxy_starts(run: Run) -> None:
     package: dict[str, Any] = json.loads((ROOT / "package.json").read_text())
     version = package["dependencies"]["configurable-http-proxy"]
     assert run("proxy", "tini", "-g", "--", "configurable-http-proxy", "--version") == version
+
+
+def test_a_base_that_is_not_there_ends_with_a_sentence(tmp_path: Path) -> None:
+    command = [str(ROOT / "images" / "build"), "hub", "--base", "localhost/nothing:1", "--output", str(tmp_path)]
+    done = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("buildah failed; what it printed above says why.\n")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
