@@ -366,6 +366,7 @@ def test_the_hub_follows_the_values(tmp_path: Path) -> None:
         ".log_level = 'DEBUG'",
         "'api_token': '" + "a1" * 32,
         "--timeout=3600",
+        "--url=http://127.0.0.1:8081/science/hub/api",
         "--cull-admin-users=False",
     ):
         assert line in " ".join(told.split()), line
