@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -64,9 +65,9 @@ class Release:
     namespace: str = NAME
     values: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def address(self) -> str:
-        """Where people come in: the proxy's Service, which this machine can reach."""
+        """Where people come in: the proxy's Service, which this machine can reach. Asked for once."""
         service = self.get("service", f"{NAME}-proxy-public")
         return f"http://{service['spec']['clusterIP']}"
 
@@ -148,6 +149,7 @@ class Release:
 
     def uninstall(self) -> None:
         """Remove the release; the namespace and what is in it beside stays."""
+        self.__dict__.pop("address", None)  # the next release's Service gets another
         self.cluster.helm("uninstall", NAME, "--namespace", self.namespace, "--wait")
 
     def clean(self) -> None:
