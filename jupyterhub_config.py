@@ -98,11 +98,12 @@ idle_culler = {
     "name": "idle-culler",
     "command": [
         *end_with_hub,
-        *(sys.executable, "-m", "jupyterhub_idle_culler"),
+        *(sys.executable, "-m", "jupyterhub_collab_spawner.idle_culler"),
         f"--timeout={settings.limits.idle_minutes * 60}",
         "--cull-every=60",
         f"--url={subdomain_host or f'http://127.0.0.1:{port}'}/hub/api",
     ],
+    "environment": {logs.FORMAT_VARIABLE: settings.site.log_format},
     "api_token": state.secret("idle-culler-token"),
 }
 c.JupyterHub.services = [projects, idle_culler]

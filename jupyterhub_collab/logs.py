@@ -11,13 +11,16 @@ import logging.config
 import re
 import secrets
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pythonjsonlogger.json import JsonFormatter
 
-from .settings import Settings
+if TYPE_CHECKING:
+    from .settings import Settings
 
 HEADER: Final = "X-Request-ID"
+FORMAT_VARIABLE: Final = "JUPYTERHUB_COLLAB_LOG_FORMAT"
+"""Tells the format to programs that read no settings, since they need no database."""
 _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TEXT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _NAMES: Final = {"levelname": "level", "name": "logger", "exc_info": "exception"}
@@ -56,15 +59,34 @@ class JsonLines(JsonFormatter):
             log_data["request_id"] = name
 
 
+class Without(logging.Filter):
+    """Takes a secret out of all that is logged."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__()
+        self._secret = secret
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, but not the secret in it."""
+        record.msg, record.args = record.getMessage().replace(self._secret, "[secret]"), ()
+        return True
+
+
 def hub_logging(settings: Settings) -> dict[str, Any]:
     """Return the value for `JupyterHub.logging_config`: our lines beside the Hub's, in the chosen format."""
+    return application_logging(settings.site.log_format, "hub")
+
+
+def application_logging(log_format: str, process: str, secret: str = "") -> dict[str, Any]:
+    """Return the `logging_config` of a traitlets application: what its libraries say is logged too, in one format."""
+    console: dict[str, Any] = {"formatter": "json"} if log_format == "json" else {}
     ours = {"level": "INFO", "handlers": ["console"], "propagate": False}
-    merged = {"root": {"level": "WARNING", "handlers": ["console"]}, "loggers": {"jupyterhub.collab": ours}}
-    if settings.site.log_format == "text":
-        return merged
-    return merged | {
-        "formatters": {"json": {"()": f"{__name__}.{JsonLines.__name__}", "process": "hub"}},
-        "handlers": {"console": {"formatter": "json"}},
+    return {
+        "formatters": {"json": {"()": f"{__name__}.{JsonLines.__name__}", "process": process}},
+        "filters": {"secret": {"()": f"{__name__}.{Without.__name__}", "secret": secret}} if secret else {},
+        "handlers": {"console": console | ({"filters": ["secret"]} if secret else {})},
+        "loggers": {"jupyterhub.collab": ours},
+        "root": {"level": "WARNING", "handlers": ["console"]},
     }
 
 

@@ -17,7 +17,7 @@ from .stock import product, stock
 _PARTS: Final = {
     "proxy": "configurable-http-proxy",
     "projects": "jupyterhub_collab_services.projects",
-    "culler": "jupyterhub_idle_culler",
+    "culler": "jupyterhub_collab_spawner.idle_culler",
     "hub": "-m jupyterhub ",
 }
 _PAGES: Final = ("/hub/home", "/hub/token")

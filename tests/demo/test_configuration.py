@@ -81,12 +81,12 @@ def test_an_operator_is_no_admin_of_the_hub(hub: Site) -> None:
 
 
 def test_idle_servers_are_stopped_after_the_time_in_the_settings(hub: Site) -> None:
-    culler = Path(f"/proc/{hub.pid_of('jupyterhub_idle_culler')}/cmdline").read_text().split("\0")
+    culler = Path(f"/proc/{hub.pid_of('jupyterhub_collab_spawner.idle_culler')}/cmdline").read_text().split("\0")
     assert "--timeout=420" in culler
 
 
 def test_services_end_with_a_killed_hub(hub: Site) -> None:
-    services = [hub.pid_of("jupyterhub_idle_culler"), hub.pid_of("jupyterhub_collab_services.projects")]
+    services = [hub.pid_of("jupyterhub_collab_spawner.idle_culler"), hub.pid_of("jupyterhub_collab_services.projects")]
     assert hub.process is not None
     hub.process.kill()
     hub.process.wait()

@@ -106,13 +106,15 @@ if cull["enabled"]:
     idle_culler = {
         "name": "idle-culler",
         "command": [
-            *(sys.executable, "-m", "jupyterhub_idle_culler"),
+            *(sys.executable, "-m", "jupyterhub_collab_spawner.idle_culler"),
+            f"--url=http://127.0.0.1:8081{hub['baseUrl'].rstrip('/')}/hub/api",
             f"--timeout={settings.limits.idle_minutes * 60}",
             f"--cull-every={cull['every']}",
             f"--max-age={cull['maxAge']}",
             f"--concurrency={cull['concurrency']}",
             f"--cull-admin-users={cull['adminUsers']}",
         ],
+        "environment": {logs.FORMAT_VARIABLE: settings.site.log_format},
         "api_token": secret("hub.services.idle-culler.apiToken"),
     }
     scopes = ["list:users", "read:users:activity", "read:servers", "delete:servers"]
