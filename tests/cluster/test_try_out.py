@@ -29,7 +29,8 @@ def lesson_values() -> dict[str, Any]:
     assert found is not None
     text = found[1].replace("registry.example.org/jupyterhub-collab", REPOSITORY).replace('tag: "1"', f"tag: {TAG}")
     values: dict[str, Any] = yaml.safe_load(text)
-    return values | {"hub": values["hub"] | {"db": {"type": "sqlite-pvc", "pvc": {"storageClassName": "shared"}}}}
+    hub = values["hub"] | {"db": {"type": "sqlite-pvc", "pvc": {"storageClassName": "shared"}}}
+    return values | {"hub": hub, "cull": {"every": 10}}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,14 @@ def test_hub_and_projects_service_share_a_pod(lesson: Release) -> None:
     assert not lesson.all("pods", **{"app.kubernetes.io/component": "projects"})
 
 
+def test_the_idle_culler_reaches_its_hub(lesson: Release) -> None:
+    def said() -> str:
+        return lesson.kubectl("logs", f"deployment/{NAME}-hub", "--container=hub")
+
+    lesson.wait_until(lambda: "(idle-culler@" in said(), 60)
+    assert "Timeout while connecting" not in said()
+
+
 def test_the_operator_signs_up_and_works_in_a_project(lesson: Release) -> None:
     ada = sign_up(lesson, "ada")
     ada.log_in()
@@ -87,5 +96,5 @@ def test_accounts_and_projects_outlive_the_hub(lesson: Release) -> None:
     lesson.kubectl("rollout", "status", f"deployment/{NAME}-hub", "--timeout=120s")
     lesson.wait_until(lesson.serves, 60)
     ada = lesson.person("ada")
-    assert [project["slug"] for project in ada.api("GET", "/projects")["items"]] == ["field-work"]
+    assert [project["slug"] for project in ada.api("GET", "/me/projects")["items"]] == ["field-work"]
     assert ada.servers()["field-work"]["ready"]
