@@ -22,6 +22,8 @@ from tests.browser.test_main_job import (  # noqa: F401 - collected here too, on
 
 from .release import Release
 
+pytestmark = pytest.mark.cluster
+
 
 @pytest.fixture(scope="module")
 def site(release: Release) -> Release:
