@@ -101,8 +101,8 @@ def _forget(name: str, folder: Path) -> None:
 
 
 def _wheel() -> str:
-    """Make the wheel, once for all images, and return its path in the folder ``dist``."""
-    folder = ROOT / "dist" / _digest(_files(_WHEEL_SOURCES))
+    """Make the wheel, once for all images, and return its path in the folder that the build sees."""
+    folder = ROOT / "dist" / "for-images" / _digest(_files(_WHEEL_SOURCES))
     if not folder.exists():
         shutil.rmtree(folder.parent, ignore_errors=True)
         partial = folder.with_suffix(".partial")
