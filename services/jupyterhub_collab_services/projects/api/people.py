@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from jupyterhub_collab.errors import LoginRequiredError
+from jupyterhub_collab.errors import UnknownAccountError
 from jupyterhub_collab.people.models import FoundGroup, FoundPerson
 from jupyterhub_collab_services.base.rate import PerMinute
 from jupyterhub_collab_services.base.routes import Call
@@ -57,7 +57,7 @@ async def get_me(call: Call) -> Me:
     """Return who I am, with my identity groups and site-wide rights."""
     person = await call.factory.people.get(me_of(call))
     if person is None:
-        raise LoginRequiredError
+        raise UnknownAccountError
     rights = await call.factory.people.rights(person.name)
     return Me(
         user=person.name,
