@@ -55,7 +55,14 @@ def waiting(pod: Object, reason: str) -> Object:
 
 
 def _state(container: Object, state: Object) -> Object:
-    return {"name": container["name"], "image": container["image"], "state": state, "ready": False, "restartCount": 0}
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "state": state,
+        "ready": False,
+        "restartCount": 0,
+    }
 
 
 class FakeApi:
