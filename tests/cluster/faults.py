@@ -54,26 +54,33 @@ class Group:
         self.release.wait_until(lambda: self._quiet(self._agrees), PATIENCE)
 
     def start(self, person: Person) -> None:
-        """Start someone's server in the project, and wait until it is ready."""
-        self.ask_for(person)
-        self.release.wait_until(lambda: self._quiet(lambda: self.runs(person)), PATIENCE)
+        """Start someone's server in the project, and wait until it is ready; ask again where that was not heard."""
+
+        def ready() -> bool:
+            if SLUG not in person.servers():
+                self.ask_for(person)
+            return self.runs(person)
+
+        self.release.wait_until(lambda: self._quiet(ready), PATIENCE)
 
     def ask_for(self, person: Person) -> httpx.Response:
         """Ask for someone's server in the project, without waiting."""
         return person.hub("POST", f"/users/{person.name}/servers/{SLUG}", json={"user_options": {}})
 
     def stop(self, person: Person) -> None:
-        """Stop someone's server in the project, and wait until it is gone."""
-        person.hub("DELETE", f"/users/{person.name}/servers/{SLUG}")
-        self.release.wait_until(lambda: self._quiet(lambda: SLUG not in person.servers()), PATIENCE)
+        """Stop someone's server in the project, and wait until it is gone; ask again where that was not heard."""
+
+        def gone() -> bool:
+            there = person.servers().get(SLUG)
+            if there and not there["pending"]:
+                person.hub("DELETE", f"/users/{person.name}/servers/{SLUG}")
+            return there is None
+
+        self.release.wait_until(lambda: self._quiet(gone), PATIENCE)
 
     def runs(self, person: Person) -> bool:
         """Tell whether someone's server in the project is ready."""
         return bool(person.servers().get(SLUG, {}).get("ready"))
-
-    def waits(self, person: Person) -> bool:
-        """Tell whether someone's server in the project is on its way."""
-        return bool(person.servers().get(SLUG, {}).get("pending") == "spawn")
 
     def failure(self, person: Person) -> str:
         """Return the sentence with which a start failed, as the person reads it."""
