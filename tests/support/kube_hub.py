@@ -86,7 +86,7 @@ class KubeHub:
                 stdout=log,
                 stderr=log,
             )
-        self.until(self._serves, 180)
+        self.until(self._serves, 400)
 
     def _serves(self) -> bool:
         assert self.process is not None
