@@ -96,6 +96,13 @@ async def test_a_claim_that_is_missing_is_named(account: dict[str, Any]) -> None
     assert "The claim sea-levels (data volume sea) is not there" in sentence
 
 
+def test_the_chart_says_where_the_hub_is_asked() -> None:
+    pod = named(render(hub__baseUrl="/jupyter/"), "Deployment", "hub")["spec"]["template"]["spec"]
+    (hub,) = pod["containers"]
+    environment = {variable["name"]: variable.get("value") for variable in hub["env"]}
+    assert environment["JUPYTERHUB_COLLAB_HUB_URL"] == "http://127.0.0.1:8081/jupyter/"
+
+
 def test_all_is_in_order_in_the_container_of_the_hub(release: Release) -> None:
     said = release.kubectl("exec", "deployment/collab-hub", "--container=hub", "--", "jupyterhub-collab", "doctor")
     lines = said.strip().splitlines()
