@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -82,10 +83,10 @@ class Group:
         """Tell whether someone's server in the project is ready."""
         return bool(person.servers().get(SLUG, {}).get("ready"))
 
-    def failure(self, person: Person) -> str:
-        """Return the sentence with which a start failed, as the person reads it."""
-        answer = person.web.get(f"/hub/spawn-pending/{person.name}/{SLUG}")
-        return answer.text
+    def failure(self, person: Person, server: str = SLUG) -> str:
+        """Return what a person reads where a start has failed."""
+        page = person.web.get(f"/hub/spawn-pending/{person.name}/{server}").text
+        return " ".join(re.sub(r"<script.*?</script>|<[^>]*>", " ", page, flags=re.DOTALL).split())
 
     def members(self) -> dict[str, str]:
         """Return who is a member, with the role."""
