@@ -129,6 +129,8 @@ def test_a_claim_stays_pending(group: Group, cluster: Cluster) -> None:
 
 
 def test_an_image_does_not_exist(group: Group) -> None:
+    group.start(group.editor)  # its folders are ready then
+    group.stop(group.editor)
     image = group.release.values["singleuser"]["image"]
     group.release.install(singleuser={"image": {"name": "localhost/jupyterhub-collab/none"}})
     try:
