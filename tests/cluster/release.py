@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -156,14 +157,14 @@ class Release:
         """Remove the namespace with all that is in it."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait", "--timeout=120s")
         self.cluster.kubectl("delete", "pv", f"{self.namespace}-noaa-co2", "--ignore-not-found")
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def prepare(self) -> None:
         """Make what an operator makes before the first install: namespace, secrets, data; and the demo's people."""
         self.cluster.kubectl("apply", "--filename=-", input=self._filled(_NAMESPACE))
-        folder = self.cluster.state / f"data-{self.namespace}"
-        write_data(folder)
-        self.kubectl("apply", "--filename=-", input=self._filled(_DATA, folder=str(folder)))
-        accounts = folder.with_name(f"accounts-{self.namespace}.json")
+        data, accounts = self._folder / "data", self._folder / "accounts.json"
+        write_data(data)
+        self.kubectl("apply", "--filename=-", input=self._filled(_DATA, folder=str(data)))
         write_accounts(accounts, ACCOUNTS, PASSWORD)
         self._secret("accounts", {"accounts.json": accounts.read_text(encoding="utf-8")})
         with self.postgres.connect() as connection:
@@ -171,6 +172,10 @@ class Release:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         self._secret("jupyterhub-collab-database", {f"{name}-url": self._url(name) for name in ("hub", "collab")})
         asyncio.run(introduce(self.settings))
+
+    @property
+    def _folder(self) -> Path:
+        return self.cluster.state / f"release-{self.namespace}"
 
     def _url(self, database: str) -> str:
         return f"postgresql+psycopg://collab@{MACHINE_ADDRESS}:{self.port}/{database}"

@@ -41,6 +41,7 @@ c.ConfigurableHTTPProxy.auth_token = secret("hub.config.ConfigurableHTTPProxy.au
 # The Hub's own database and secrets. The core's database, with projects and members, is another one.
 c.JupyterHub.db_url = os.environ["JUPYTERHUB_DATABASE_URL"]
 c.JupyterHub.upgrade_db = hub["upgradeDatabase"]
+c.JupyterHub.db_kwargs = {"pool_pre_ping": True}  # a database that was restarted has cut all connections
 c.JupyterHub.cookie_secret = bytes.fromhex(secret("hub.config.JupyterHub.cookie_secret"))
 c.CryptKeeper.keys = secret("hub.config.CryptKeeper.keys").split(";")
 
