@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.database import memory
@@ -22,10 +23,17 @@ from jupyterhub_collab.people.schema import PersonGroupRow, PersonRow
 from jupyterhub_collab.projects.models import Project, ProjectState
 from jupyterhub_collab.projects.schema import ProjectRow
 from jupyterhub_collab.settings import Rights
+from jupyterhub_collab.tables import plain
 
 from .models import PERMISSIONS, Actor, Permission, Role, SiteRight, Standing, lowest_role_with, permissions
 from .store import roles_of
 
+_PERSONS, _GROUPS = plain(PersonRow), plain(PersonGroupRow)
+_ACTOR: Final = (
+    select(_PERSONS.c.kind, _PERSONS.c.holder, _GROUPS.c.group_name)
+    .outerjoin(_GROUPS, _GROUPS.c.person == _PERSONS.c.name)
+    .where(_PERSONS.c.name == bindparam("who"), _PERSONS.c.gone_at.is_(None))
+)
 # What may be done in an archived project: everything else has to wait until it is restored.
 _WHILE_ARCHIVED = frozenset(
     {
@@ -98,15 +106,10 @@ class Authorizer:
         return actor
 
     async def _actor(self, session: AsyncSession, who: str) -> Actor:
-        query = (
-            select(PersonRow.kind, PersonRow.holder, PersonGroupRow.group)
-            .outerjoin(PersonGroupRow, PersonGroupRow.person == PersonRow.name)
-            .where(PersonRow.name == who, PersonRow.gone_at.is_(None))
-        )
-        rows = (await session.execute(query)).all()
+        rows = (await session.execute(_ACTOR, {"who": who})).all()
         if not rows:
             raise UnknownAccountError
-        groups = frozenset(row.group for row in rows if row.group is not None)
+        groups = frozenset(row.group_name for row in rows if row.group_name is not None)
         is_person = rows[0].kind is Kind.PERSON
         rights = self._rights.of(who, groups) if is_person else frozenset()
         return Actor(name=who, holder=rows[0].holder, is_person=is_person, groups=groups, rights=rights)

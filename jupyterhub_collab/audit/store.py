@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from jupyterhub_collab.tables import plain
+
 from .models import Event, EventPage
 from .schema import EventRow
+
+_ADD: Final = insert(plain(EventRow))
 
 
 class AuditStore:
@@ -23,9 +27,8 @@ class AuditStore:
         self, at: datetime, actor: str, action: str, target: str, project: str | None, detail: dict[str, Any]
     ) -> None:
         """Write one event."""
-        await self._session.execute(
-            insert(EventRow).values(at=at, actor=actor, action=action, target=target, project=project, detail=detail)
-        )
+        columns = {"actor": actor, "action": action, "target": target, "project": project, "detail": detail}
+        await self._session.execute(_ADD, {"at": at, **columns})
 
     async def has_since(self, project: str, target: str, actions: Collection[str], since: datetime) -> bool:
         """Tell whether one of some actions was done to a target in a project after an instant."""

@@ -75,6 +75,11 @@ class Catalogue:
         """Return a data volume that a person may attach to a project; raises as `check_environment`."""
         return _check(self._settings.data, self.data(name, groups, project), wanted, "name", "data volume")
 
+    @property
+    def offers_data(self) -> bool:
+        """Whether there is any data volume that a project can attach."""
+        return bool(self._settings.data)
+
     def describe(self, attachments: list[DataAttachment]) -> list[DataAttachment]:
         """Return attachments with the path, mode, title and description that the settings give them now."""
         described = []

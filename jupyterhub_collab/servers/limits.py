@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,15 +35,20 @@ class ServerLimits:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    async def check(self, session: AsyncSession, plan: ServerPlan, running: frozenset[str] | None) -> None:
-        """Refuse a plan that is too much beside what runs; ``running`` as in `ServerService.grant`.
+    async def check(
+        self,
+        session: AsyncSession,
+        plan: ServerPlan,
+        found: Iterable[RunningServer],
+        running: frozenset[str] | None,
+    ) -> None:
+        """Refuse a plan that is too much beside what its person has; ``running`` as in `ServerService.grant`.
 
         Raises
         ------
         ServerLimitError, ResourceLimitError
         """
-        store, limits = ServerStore(session), self._limits
-        found = await store.running(person=plan.person)
+        limits = self._limits
         mine = {other.server_name: other for other in found if running is None or other.server_name in running}
         mine.pop(plan.server_name, None)
         self._count_mine(list(mine))
@@ -52,7 +57,7 @@ class ServerLimits:
         _add_up(plan, mine, _MEMORY, limits.memory_per_person, "person")
         if plan.project is None:
             return
-        theirs = {other.person: other for other in await store.running(project=plan.project)}
+        theirs = {other.person: other for other in await ServerStore(session).running_in(plan.project)}
         theirs.pop(plan.person, None)
         self._count_theirs(list(theirs))
         _add_up(plan, theirs, _CPU, limits.cpu_per_project, "project")

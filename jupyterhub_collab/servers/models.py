@@ -55,6 +55,8 @@ class RunningServer(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    id: int
+    """Of its grant."""
     person: str
     server_name: str
     cpu: float

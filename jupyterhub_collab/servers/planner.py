@@ -24,6 +24,7 @@ from jupyterhub_collab.names import PUBLIC_VOLUME, data_volume, home_volume, pro
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, PinRow, ProjectRow
 from jupyterhub_collab.settings import Limits, Storage
+from jupyterhub_collab.tables import plain
 from jupyterhub_collab.volumes.models import DataAttachment, Mode, Mount, VolumeKind
 
 from .models import MountChange, ServerPlan
@@ -56,15 +57,17 @@ class _Place:
 
 # Made once: to put a statement together takes longer than to run it
 _ROLES = roles_of(bindparam("person")).subquery()
+_PROJECTS, _PINS, _ATTACHED = plain(ProjectRow).c, plain(PinRow).c, plain(DataAttachmentRow)
 _PLACES = (
-    select(*(getattr(ProjectRow, part.name) for part in fields(_Place) if part.name != "role"), _ROLES.c.role)
-    .join(_ROLES, _ROLES.c.project == ProjectRow.slug)
-    .where(ProjectRow.deleted_at.is_(None))
-    .order_by(ProjectRow.slug)
+    select(*(_PROJECTS[part.name] for part in fields(_Place) if part.name != "role"), _ROLES.c.role)
+    .join(_ROLES, _ROLES.c.project == _PROJECTS.slug)
+    .where(_PROJECTS.deleted_at.is_(None))
+    .order_by(_PROJECTS.slug)
 )
-_ONE = _PLACES.where(ProjectRow.slug == bindparam("slug"))
-_PINNED = _PLACES.join(PinRow, PinRow.project == ProjectRow.slug).where(PinRow.person == bindparam("person"))
-_SOME = _PLACES.where(ProjectRow.slug.in_(bindparam("slugs", expanding=True)))
+_ONE = _PLACES.where(_PROJECTS.slug == bindparam("slug"))
+_PINNED = _PLACES.where(_PINS.project == _PROJECTS.slug, _PINS.person == bindparam("person"))
+_SOME = _PLACES.where(_PROJECTS.slug.in_(bindparam("slugs", expanding=True)))
+_DATA = select(_ATTACHED).where(_ATTACHED.c.project.in_(bindparam("slugs", expanding=True)))
 
 
 class Planner:
@@ -111,13 +114,12 @@ class Planner:
 
     async def _data(self, session: AsyncSession, projects: list[_Place]) -> list[Mount]:
         """Return the data mounts of some projects; where several attach one volume, the highest mode counts."""
-        if not projects:
+        if not projects or not self._catalogue.offers_data:
             return []
         by_slug = {project.slug: project for project in projects}
-        query = select(DataAttachmentRow).where(DataAttachmentRow.project.in_(list(by_slug)))
         offered: dict[str, dict[str, Mode]] = {}
         described: dict[str, DataAttachment] = {}
-        for row in await session.scalars(query):
+        for row in await session.execute(_DATA, {"slugs": list(by_slug)}):
             (attachment,) = self._catalogue.describe([DataAttachment.model_validate(row, from_attributes=True)])
             if attachment.path:
                 described[attachment.name] = attachment

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Permission, SiteRight
@@ -16,12 +17,17 @@ from jupyterhub_collab.errors import NotFoundError, PlanRefusedError
 from jupyterhub_collab.people.schema import PersonRow
 from jupyterhub_collab.projects.schema import ProjectRow
 from jupyterhub_collab.projects.store import ProjectStore
+from jupyterhub_collab.tables import plain
 
 from .excess import ExcessQuery
 from .limits import ServerLimits
 from .models import Excess, Grant, OpenGrant, ServerView
 from .planner import Planner, compare
 from .store import ServerStore
+
+_PERSONS, _PROJECTS = plain(PersonRow).c, plain(ProjectRow).c
+_LOCK_PERSON: Final = select(_PERSONS.name).where(_PERSONS.name == bindparam("person")).with_for_update()
+_LOCK_PROJECT: Final = select(_PROJECTS.slug).where(_PROJECTS.slug == bindparam("slug")).with_for_update()
 
 
 class ServerService:
@@ -65,8 +71,10 @@ class ServerService:
         """
         await self._lock(session, person, server_name)
         plan = await self._planner.plan(session, person, server_name, options)
-        await self._limits.check(session, plan, running)
-        grant = await ServerStore(session).add(plan, self._clock())
+        store = ServerStore(session)
+        held = await store.held_by(person)
+        await self._limits.check(session, plan, held, running)
+        grant = await store.add(plan, held, self._clock())
         await record(session, grant.granted_at, person, "server.start", f"{person}/{server_name}")
         if plan.project is not None:
             await ProjectStore(session).touch(plan.project, grant.granted_at)
@@ -75,18 +83,13 @@ class ServerService:
     async def _lock(self, session: AsyncSession, person: str, server_name: str) -> None:
         """Hold the project's row, then the person's, so that two starts at once count each other."""
         if server_name:
-            await session.scalar(select(ProjectRow.slug).where(ProjectRow.slug == server_name).with_for_update())
-        await session.scalar(select(PersonRow.name).where(PersonRow.name == person).with_for_update())
+            await session.execute(_LOCK_PROJECT, {"slug": server_name})
+        await session.execute(_LOCK_PERSON, {"person": person})
 
     @writes
     async def ended(self, session: AsyncSession, person: str, server_name: str, *, grant: int | None = None) -> None:
         """Note that a server was seen to be gone; for the Hub process. With ``grant`` only that grant is closed."""
-        store = ServerStore(session)
-        if grant is not None:
-            current = await store.open_of(person, server_name)
-            if current is None or current.id != grant:
-                return
-        if await store.end(person, server_name, self._clock()):
+        if await ServerStore(session).end(person, server_name, self._clock(), grant=grant):
             await record(session, self._clock(), person, "server.end", f"{person}/{server_name}")
 
     @reads

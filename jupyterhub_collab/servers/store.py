@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.projects.models import Member
+from jupyterhub_collab.tables import plain
 from jupyterhub_collab.volumes.models import Mode, VolumeKind
 
 from .models import Grant, OpenGrant, RunningServer, ServerPlan
@@ -18,6 +20,20 @@ from .schema import GrantedMountRow, GrantRow, ServerStopRow
 def _grant(row: GrantRow) -> Grant:
     return Grant(id=row.id, plan=ServerPlan.model_validate(row.plan), granted_at=row.granted_at)
 
+
+def _running(found: Iterable[Row[Any]]) -> list[RunningServer]:
+    return [RunningServer.model_validate(row, from_attributes=True) for row in found]
+
+
+# Made once: to put a statement together takes longer than to run it
+_GRANTS: Final = plain(GrantRow).c
+_RUNNING: Final = select(_GRANTS.id, _GRANTS.person, _GRANTS.server_name, _GRANTS.cpu, _GRANTS.memory).where(
+    _GRANTS.ended_at.is_(None)
+)
+_HELD: Final = _RUNNING.where(_GRANTS.person == bindparam("person")).order_by(_GRANTS.id).with_for_update()
+_RUNNING_IN: Final = _RUNNING.where(_GRANTS.project == bindparam("project")).order_by(_GRANTS.person, _GRANTS.id)
+_ADD: Final = insert(plain(GrantRow)).returning(_GRANTS.id)
+_NOTE: Final = insert(plain(GrantedMountRow))
 
 _Reason = tuple[str, str, VolumeKind, str | None]
 """Why a mount is there: path, project, kind and data volume."""
@@ -46,41 +62,48 @@ class ServerStore:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def add(self, plan: ServerPlan, now: datetime) -> Grant:
-        """Write a plan that is granted now. An open one of the same server is closed: its server is gone."""
-        await self.end(plan.person, plan.server_name, now)
-        statement = insert(GrantRow).values(
-            person=plan.person,
-            server_name=plan.server_name,
-            project=plan.project,
-            environment=plan.environment_name,
-            resource_class=plan.resource_class_name,
-            cpu=plan.resource_class.cpu,
-            memory=int(plan.resource_class.memory),
-            plan=plan.model_dump(mode="json"),
-            granted_at=now,
-        )
-        grant = (await self._session.execute(statement.returning(GrantRow.id))).scalar_one()
-        await self._note_mounts(plan)
+    async def held_by(self, person: str) -> list[RunningServer]:
+        """Return what runs of a person; none of it is closed before the transaction ends."""
+        return _running(await self._session.execute(_HELD, {"person": person}))
+
+    async def add(self, plan: ServerPlan, held: Sequence[RunningServer], now: datetime) -> Grant:
+        """Write a plan that is granted now beside what `held_by` tells.
+
+        An open one of the same server is closed: its server is gone.
+        """
+        others = [other.id for other in held if other.server_name != plan.server_name]
+        if len(others) < len(held):
+            await self.end(plan.person, plan.server_name, now)
+        values = {
+            "person": plan.person,
+            "server_name": plan.server_name,
+            "project": plan.project,
+            "environment": plan.environment_name,
+            "resource_class": plan.resource_class_name,
+            "cpu": plan.resource_class.cpu,
+            "memory": int(plan.resource_class.memory),
+            "plan": plan.model_dump(mode="json"),
+            "granted_at": now,
+        }
+        grant: int = (await self._session.execute(_ADD, values)).scalar_one()
+        await self._note_mounts(plan, [*others, grant])
         return Grant(id=grant, plan=plan, granted_at=now)
 
-    async def _note_mounts(self, plan: ServerPlan) -> None:
+    async def _note_mounts(self, plan: ServerPlan, grants: Sequence[int]) -> None:
         """Write what a plan mounts for each of the person's open grants, and what they hold for the new one.
 
         Their servers share a home, and through a socket in it one hands an open folder to the other: when a role is
         lost, every server has to end that ran beside one with the folder.
         """
-        mine = (GrantRow.person == plan.person, GrantRow.ended_at.is_(None))
-        grants = (await self._session.scalars(select(GrantRow.id).where(*mine).with_for_update())).all()
         held = await self._take_notes(grants) if len(grants) > 1 else []
         names = ("path", "project", "kind", "data")
         rows = [
-            {"grant": grant, "person": plan.person, "mode": mode, **dict(zip(names, reason, strict=True))}
+            {"grant_id": grant, "person": plan.person, "mode": mode, **dict(zip(names, reason, strict=True))}
             for grant in grants
             for reason, mode in _highest([*held, *_mounts(plan)]).items()
         ]
         if rows:
-            await self._session.execute(insert(GrantedMountRow), rows)
+            await self._session.execute(_NOTE, rows)
 
     async def _take_notes(self, grants: Sequence[int]) -> list[tuple[_Reason, Mode]]:
         """Return what is noted for some grants, and remove it."""
@@ -93,14 +116,15 @@ class ServerStore:
         await self._session.execute(delete(GrantedMountRow).where(of_them))
         return held
 
-    async def end(self, person: str, server_name: str, now: datetime) -> bool:
-        """Close the open grant of a server; return whether there was one."""
+    async def end(self, person: str, server_name: str, now: datetime, *, grant: int | None = None) -> bool:
+        """Close the open grant of a server, or only this one; return whether there was one."""
         mine = (GrantRow.person == person, GrantRow.server_name == server_name, GrantRow.ended_at.is_(None))
-        ended = update(GrantRow).where(*mine).values(ended_at=now).returning(GrantRow.id)
-        grant = (await self._session.execute(ended)).scalar()
-        if grant is not None:
-            await self._session.execute(delete(GrantedMountRow).where(GrantedMountRow.grant == grant))
-        return grant is not None
+        wanted = mine if grant is None else (*mine, GrantRow.id == grant)
+        ended = update(GrantRow).where(*wanted).values(ended_at=now).returning(GrantRow.id)
+        closed = (await self._session.execute(ended)).scalar()
+        if closed is not None:
+            await self._session.execute(delete(GrantedMountRow).where(GrantedMountRow.grant == closed))
+        return closed is not None
 
     async def open_of(self, person: str, server_name: str) -> Grant | None:
         """Return the open grant of a server."""
@@ -119,13 +143,9 @@ class ServerStore:
         query = select(*columns).where(GrantRow.ended_at.is_(None)).order_by(GrantRow.id)
         return [OpenGrant.model_validate(row, from_attributes=True) for row in await self._session.execute(query)]
 
-    async def running(self, *, person: str | None = None, project: str | None = None) -> list[RunningServer]:
-        """Return what runs of a person, or as server of a project."""
-        column, wanted = (GrantRow.person, person) if project is None else (GrantRow.project, project)
-        columns = (GrantRow.person, GrantRow.server_name, GrantRow.cpu, GrantRow.memory)
-        query = select(*columns).where(column == wanted, GrantRow.ended_at.is_(None))
-        found = await self._session.execute(query.order_by(GrantRow.person, GrantRow.id))
-        return [RunningServer.model_validate(row, from_attributes=True) for row in found]
+    async def running_in(self, project: str) -> list[RunningServer]:
+        """Return what runs as server of a project."""
+        return _running(await self._session.execute(_RUNNING_IN, {"project": project}))
 
     async def open_in(self, slug: str) -> list[str]:
         """Return who runs a project server of a project."""
