@@ -18,6 +18,7 @@ BENCHES: Final[dict[str, tuple[str, ...]]] = {
     "scale": ("scale_read_p50", "scale_read_p99_ms", "scale_plan_p99_ms", "scale_enforce_ms"),
     "kube_spawn": ("kube_spawn_500", "kube_hub_cpu_500"),
     "kube_enforce": ("kube_enforce_2000_s",),
+    "kube_node": ("kube_revoke_worst_s", "kube_start_p50"),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.support.demo import Person, Site, demo
+from tests.support.demo import Person, Place, demo
 from tests.support.notebooks import Kernel
 
 from .figures import Figure, percentile
@@ -35,7 +35,7 @@ def start_writing(person: Person, server: str, folder: str, file: Path, code: st
     person.site.wait_until(lambda: file.exists() and file.stat().st_size > 0)
 
 
-def last_write(file: Path, is_over: Callable[[], bool], site: Site) -> float:
+def last_write(file: Path, is_over: Callable[[], bool], site: Place) -> float:
     """Return when the last line was written, once all is over and the file stays as it is."""
     site.wait_until(is_over, 30)
     sizes = [-1]
@@ -49,22 +49,21 @@ def last_write(file: Path, is_over: Callable[[], bool], site: Site) -> float:
     return float(file.read_text(encoding="ascii").splitlines()[-1])
 
 
-def revocations(times: int) -> Iterator[float]:
+def revocations(lead: Person, editor: Person, times: int) -> Iterator[float]:
     """Remove an editor whose server writes; yield the seconds from the API's answer to its last write."""
-    with demo() as site:
-        lead, editor = site.person("lead"), site.person("editor")
-        lead.api("POST", "/projects", 201, json={"title": "Revoked", "slug": _SLUG})
-        for number in range(times):
-            invited = lead.api("PUT", f"/projects/{_SLUG}/members/editor", json={"role": "editor"})
-            editor.api("POST", f"/invitations/{invited['invitation']['id']}/accept")
-            editor.start(_SLUG)
-            folder = site.project(_SLUG)
-            start_writing(editor, _SLUG, f"projects/{_SLUG}", folder / "held-open", _PROCESS)
-            lead.api("DELETE", f"/projects/{_SLUG}/members/editor", 204)
-            answered = time.monotonic()
-            written = last_write(folder / "held-open", lambda: _SLUG not in editor.servers(), site)
-            (folder / "held-open").rename(folder / f"held-open-{number}")
-            yield max(0.0, written - answered)
+    site = lead.site
+    lead.api("POST", "/projects", 201, json={"title": "Revoked", "slug": _SLUG})
+    for number in range(times):
+        invited = lead.api("PUT", f"/projects/{_SLUG}/members/editor", json={"role": "editor"})
+        editor.api("POST", f"/invitations/{invited['invitation']['id']}/accept")
+        editor.start(_SLUG)
+        folder = site.project(_SLUG)
+        start_writing(editor, _SLUG, f"projects/{_SLUG}", folder / "held-open", _PROCESS)
+        lead.api("DELETE", f"/projects/{_SLUG}/members/editor", 204)
+        answered = time.monotonic()
+        written = last_write(folder / "held-open", lambda: _SLUG not in editor.servers(), site)
+        (folder / "held-open").rename(folder / f"held-open-{number}")
+        yield max(0.0, written - answered)
 
 
 def stops(times: int) -> Iterator[float]:
@@ -84,7 +83,8 @@ def stops(times: int) -> Iterator[float]:
 def run(_wanted: Container[str]) -> Iterator[Figure]:
     """Measure twenty removals, and five stops for the peer."""
     theirs = list(stops(5))
-    ours = list(revocations(TIMES))
+    with demo() as site:
+        ours = list(revocations(site.person("lead"), site.person("editor"), TIMES))
     peer = "a stock Hub's stop, from the request to the last write"
     for name, percent in (("revoke_worst_s.median", 50), ("revoke_worst_s", 100)):
         value, peer_value = percentile(ours, percent), percentile(theirs, percent)

@@ -250,6 +250,19 @@ class Cluster:
             yield
 
 
+@contextmanager
+def lent() -> Iterator[Cluster]:
+    """Lend a real node. One that runs in this checkout already is used, and left running."""
+    there = STATE.exists()
+    made = Cluster()
+    try:
+        made.up()
+        yield made
+    finally:
+        if not there:
+            made.down()
+
+
 def _take(lock: int, state: Path) -> None:
     """Take the lock of the one full cluster on this machine, which the holder of its namespaces then keeps."""
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .cluster import STATE, Cluster
+from .cluster import STATE, Cluster, lent
 from .node import LINK
 from .release import Release
 from .release import release as installed
@@ -31,16 +31,11 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A real node. One that runs in this checkout already is used, and left running."""
-    there = STATE.exists()
-    made = Cluster()
-    try:
-        made.up()
+    """A real node, see `lent`; one that was brought up here leaves nothing behind."""
+    with lent() as made:
         yield made
-    finally:
-        if not there:
-            made.down()
-            assert_nothing_left(made)
+    if not STATE.exists():
+        assert_nothing_left(made)
 
 
 @pytest.fixture(scope="session")
