@@ -147,6 +147,19 @@ class ImageError(PlanRefusedError):
         )
 
 
+class TaskImageError(PlanRefusedError):
+    """The container image of the pods that work on volumes can't be had."""
+
+    code = "task-image"
+    status = 503
+    title = "No folder can be prepared"
+
+    def __init__(self, image: str) -> None:
+        super().__init__(
+            f"The cluster can't get the image “{image}”, which prepares them. Tell the operator.", image=image
+        )
+
+
 class UnschedulableError(PlanRefusedError):
     """No machine of the cluster has room for the server."""
 

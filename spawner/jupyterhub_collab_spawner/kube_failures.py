@@ -61,6 +61,14 @@ class Trouble:
     """Seconds after which it is believed; none: when the time for the start is over."""
 
 
+@dataclass(frozen=True, slots=True)
+class MissingImage:
+    """An image that a node can't get."""
+
+    name: str
+    patience: float
+
+
 def find(pod: Status | None, events: Callable[[], Iterable[Status]]) -> Trouble | None:
     """Return what keeps a pod from running, if the cluster says anything of it.
 
@@ -71,6 +79,9 @@ def find(pod: Status | None, events: Callable[[], Iterable[Status]]) -> Trouble 
     status = pod["status"]
     if status.get("phase") == "Failed":
         return Trouble(_failed(status), patience=0)
+    missing = missing_image(pod)
+    if missing is not None:
+        return Trouble(ImageError(missing.name), missing.patience)
     container = _container(status)
     if container is not None:
         return _of_container(container, pod) or _of_events(events)
@@ -78,6 +89,18 @@ def find(pod: Status | None, events: Callable[[], Iterable[Status]]) -> Trouble 
     if scheduled.get("status") == "False":
         return _unscheduled(str(scheduled.get("message", "")))
     return _of_events(events)
+
+
+def missing_image(pod: Status) -> MissingImage | None:
+    """Return the first image of a pod's containers that its node can't get."""
+    status = pod["status"]
+    for container in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
+        reason = (container["state"].get("waiting") or {}).get("reason")
+        if reason in _NO_IMAGE:
+            return MissingImage(container["image"], 0)
+        if reason in _PULLING:
+            return MissingImage(container["image"], _PATIENCE_WITH_PULLS)
+    return None
 
 
 def refused(error: ApiException) -> PlanRefusedError:
@@ -125,12 +148,7 @@ def _of_container(container: Status, pod: Status) -> Trouble | None:
         out_of_memory = ended.get("reason") == "OOMKilled"
         return Trouble(OutOfMemoryError(_memory(pod)) if out_of_memory else DiedAtStartError(), patience=0)
     waiting = container["state"].get("waiting") or {}
-    reason = waiting.get("reason")
-    if reason in _NO_IMAGE:
-        return Trouble(ImageError(container["image"]), patience=0)
-    if reason in _PULLING:
-        return Trouble(ImageError(container["image"]), patience=_PATIENCE_WITH_PULLS)
-    if reason in _NOT_MADE:
+    if waiting.get("reason") in _NOT_MADE:
         return Trouble(DiedAtStartError(), patience=_PATIENCE_WITH_NAMES)
     return None
 

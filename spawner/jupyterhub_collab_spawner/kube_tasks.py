@@ -12,6 +12,7 @@ from kubernetes_asyncio.client.rest import ApiException
 
 from . import kube_failures, metrics
 from .builders import claims
+from .errors import TaskImageError
 
 if TYPE_CHECKING:
     from .builders.claims import TaskLook, VolumeTask
@@ -35,7 +36,7 @@ async def run(cluster: Cluster, task: VolumeTask, look: TaskLook) -> str:
 
     Raises
     ------
-    TaskFailedError, ApiException, ClusterAwayError
+    TaskFailedError, TaskImageError, ApiException, ClusterAwayError
     """
     begun = time.monotonic()
     outcome = "failed"
@@ -75,6 +76,7 @@ async def _gone(cluster: Cluster, task: VolumeTask) -> None:
 async def _end_of(cluster: Cluster, task: VolumeTask) -> str:
     """Wait for the end of a task's pod; return what it wrote."""
     begun, wait = time.monotonic(), 0.1
+    complete = begun  # when no image was missing last
     while True:
         await asyncio.sleep(wait)
         pod = await cluster.read_pod(task.pod)
@@ -85,6 +87,12 @@ async def _end_of(cluster: Cluster, task: VolumeTask) -> str:
             return _said(pod)
         if phase == "Failed" and pod["status"].get("reason") != "DeadlineExceeded":
             raise TaskFailedError(f"The pod {task.pod} failed: {_said(pod) or pod['status'].get('message')}")
+        missing = kube_failures.missing_image(pod)
+        if missing is None:
+            complete = time.monotonic()
+        elif time.monotonic() - complete >= missing.patience:
+            await _tell(cluster, task, pod)
+            raise TaskImageError(missing.name)
         seconds = min(task.seconds, _BEGINNING) if phase == "Pending" else task.seconds
         if phase == "Failed" or time.monotonic() - begun > seconds:
             await _tell(cluster, task, pod)
@@ -104,7 +112,7 @@ async def _tell(cluster: Cluster, task: VolumeTask, pod: dict[str, Any]) -> None
     except Exception:  # noqa: BLE001 - the log only says more with them
         events = []
     told = kube_failures.told(pod, events)
-    log.error("%s of the claim %s did not end in %d seconds.\n%s", task.work, task.claim, task.seconds, told)
+    log.error("The work “%s” on the claim %s is given up. The cluster says:\n%s", task.work, task.claim, told)
 
 
 async def _remove(cluster: Cluster, name: str) -> None:

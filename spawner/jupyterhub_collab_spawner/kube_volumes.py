@@ -220,7 +220,7 @@ class ClaimVolumes:
         except ApiException as error:
             raise OSError(message(error)) from error
         except CollabError as error:
-            raise OSError(error.title) from error
+            raise OSError(f"{error.title}. {error.detail}") from error
 
 
 def _group(claim: Mapping[str, Any] | None) -> int:

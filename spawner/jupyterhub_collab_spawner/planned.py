@@ -24,11 +24,29 @@ else:
     _Half = Configurable  # JupyterHub refuses a Spawner class that does not start anything itself
 
 
-def refusal(error: CollabError) -> SpawnException:
+class Refusal(SpawnException):
+    """A start that is refused.
+
+    The Hub shows the sentence of a `SpawnException` where it answers the request for the start. On the page of a start
+    that has failed, and in its progress, it looks for these names instead.
+    """
+
+    @property
+    def jupyterhub_message(self) -> str:
+        """The sentence as text."""
+        return str(self.message)
+
+    @property
+    def jupyterhub_html_message(self) -> str:
+        """The sentence as HTML."""
+        return str(self.message_html)
+
+
+def refusal(error: CollabError) -> Refusal:
     """Return what the Hub shows of an error: its sentence on the spawn page and in the API, its code in the metrics."""
     metrics.REFUSALS.labels(error.code).inc()
     code = f' <span class="meta">Code <code>{html.escape(error.code)}</code></span>'
-    return SpawnException(
+    return Refusal(
         f"{error.title}. {error.detail}",
         reason=error.code,
         message_html=f"<strong>{html.escape(error.title)}.</strong> {html.escape(error.detail)}{code}",

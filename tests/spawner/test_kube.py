@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jupyterhub.spawner import SpawnException
+from jupyterhub.utils import format_exception
 from traitlets import TraitError
 
 from jupyterhub_collab.servers.models import ServerPlan
@@ -256,11 +257,14 @@ async def test_what_the_cluster_refuses_is_told_to_the_operator_without_secrets(
     assert "only-the-server-knows" not in caplog.text
 
 
-async def test_an_image_that_is_no_name_ends_the_start_at_once(world: World) -> None:
-    world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else waiting(pod, "InvalidImageName")
+@pytest.mark.parametrize("reason", ["InvalidImageName", "ErrImageNeverPull"])
+async def test_an_image_that_can_not_be_had_ends_the_start_at_once(world: World, reason: str) -> None:
+    world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else waiting(pod, reason)
     error = await asyncio.wait_for(refused(world.new(plans.plan())), 10)
     assert error.reason == "image-pull"
     assert "registry.example/notebook:1" in error.message
+    for shown in format_exception(error, only_jupyterhub=True):  # so the page of a failed start finds what it shows
+        assert "registry.example/notebook:1" in shown
     assert world.api.pods == {}
 
 

@@ -43,6 +43,16 @@ CASES = [
     pytest.param(waiting("InvalidImageName"), (), "image-pull", 0, "images.example/lab:1", id="image name"),
     pytest.param(waiting("ErrImagePull"), (), "image-pull", 20, "images.example/lab:1", id="first failed pull"),
     pytest.param(waiting("ImagePullBackOff"), (), "image-pull", 20, "images.example/lab:1", id="later failed pull"),
+    pytest.param(
+        pod(
+            initContainerStatuses=[{"name": "first", "image": "none", "state": {"waiting": {"reason": "ErrImagePull"}}}]
+        ),
+        (),
+        "image-pull",
+        20,
+        "“none”",
+        id="image of an init container",
+    ),
     pytest.param(waiting("CreateContainerConfigError"), (), "server-died", 5, "", id="container not made"),
     pytest.param(container(KILLED), (), "out-of-memory", 0, "2 GiB", id="out of memory"),
     pytest.param(container({"running": {}}, KILLED), (), "out-of-memory", 0, "2 GiB", id="again out of memory"),

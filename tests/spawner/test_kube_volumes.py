@@ -15,14 +15,14 @@ import pytest
 from jupyterhub_collab.errors import PlanRefusedError
 from jupyterhub_collab.settings import Settings, Storage
 from jupyterhub_collab.volumes.models import Mode, Mount, ScratchUse, VolumeKind
-from jupyterhub_collab_spawner import core
+from jupyterhub_collab_spawner import core, kube_failures
 from jupyterhub_collab_spawner.builders import claims, pods
 from jupyterhub_collab_spawner.kube_strays import PodStrays
 from jupyterhub_collab_spawner.kube_tasks import TaskFailedError
 from jupyterhub_collab_spawner.kube_volumes import ClaimVolumes
 from tests.spawner.support import plans
 from tests.spawner.support.cluster import SETTINGS, World, world_of
-from tests.support.kubernetes_api import running
+from tests.support.kubernetes_api import running, waiting
 
 Object = dict[str, Any]
 SCRATCH = Mount(kind=VolumeKind.SCRATCH, volume="scratch-ada", path="~/scratch", mode=Mode.READ_WRITE)
@@ -126,6 +126,34 @@ async def test_a_claim_that_is_never_bound_is_a_sentence(world: World, caplog: p
     assert "the home folder within 5 seconds" in refused.value.detail
     assert message in caplog.text
     await world.until(lambda: world.api.pods == {})
+
+
+async def test_an_image_that_can_not_prepare_a_claim_is_a_sentence(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.api.kubelet = lambda pod: waiting(pod, "ErrImageNeverPull")
+    with pytest.raises(PlanRefusedError) as refused:
+        await asyncio.wait_for(volumes_of(world, task_image="images.example/tools:1").ensure(needed()[:1]), 5)
+    assert refused.value.code == "task-image"
+    assert "images.example/tools:1" in refused.value.detail
+    assert "ErrImageNeverPull" in caplog.text
+    await world.until(lambda: world.api.pods == {})
+
+
+async def test_a_pull_that_fails_once_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kube_failures, "_PATIENCE_WITH_PULLS", 1.0)
+    world.api.kubelet = lambda pod: waiting(pod, "ErrImagePull")
+    ensuring = asyncio.ensure_future(volumes_of(world).ensure(needed()[:1]))
+    await world.until(lambda: bool(world.api.pods))
+    ((name, pod),) = world.api.pods.items()
+    status = running(pod)
+    assert status is not None
+    await asyncio.sleep(0.5)
+    await world.api.set_status(name, status)
+    await ensuring
+    with pytest.raises(PlanRefusedError) as refused:
+        await asyncio.wait_for(volumes_of(world).ensure(needed()[1:2]), 5)
+    assert refused.value.code == "task-image"
 
 
 async def test_a_quota_for_claims_is_a_sentence(world: World, tasks: list[Object]) -> None:
