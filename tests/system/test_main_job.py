@@ -278,6 +278,7 @@ def test_8_archiving_ends_project_servers_and_leaves_files_to_read(site: Site, p
     refused = editor.hub("POST", f"/users/editor/servers/{SLUG}")
     assert refused.status_code == 409
     assert "is archived" in refused.json()["message"]
+    assert "is archived" in editor.web.get(f"/hub/spawn-pending/editor/{SLUG}").text
     assert people["outsider"].api("GET", "/projects?q=mauna")["items"] == []
     for person in (lead, editor):
         person.start()
