@@ -224,7 +224,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
             async with asyncio.timeout(ends - time.monotonic()):
                 await self.claim_volumes.ensure(volumes)
         except TimeoutError:
-            raise VolumeNotReadyError(volumes[0].title, self.start_timeout) from None
+            late = await self.claim_volumes.missing(volumes) or volumes
+            raise VolumeNotReadyError(late[0].title, self.start_timeout) from None
 
     async def _until_it_answers(self, ends: float) -> str:
         """Start the pod and wait until the server in it listens, or until something says that it never will."""

@@ -74,7 +74,7 @@ class ClaimVolumes:
             The cluster does not provide a volume; the sentence says which.
         """
         chosen = list(volumes)
-        missing = [volume for volume in chosen if not await self._is_ready(volume)]
+        missing = await self.missing(chosen)
         await self.grow({volume.name: volume.size for volume in chosen if volume.owns_claim})
         if not missing:
             return
@@ -87,11 +87,15 @@ class ClaimVolumes:
             work = asyncio.get_running_loop().create_task(self._provide(claim, its), context=contextvars.Context())
             self._under_way.update(dict.fromkeys((volume.name for volume in its), work))
             work.add_done_callback(self._forget)
-        waiting = {self._under_way[volume.name] for volume in missing}
+        waiting = list(dict.fromkeys(self._under_way[volume.name] for volume in missing))
         await asyncio.wait(waiting)  # which, unlike gather, leaves the work alone when this start is given up
         failures = [failure for work in waiting if (failure := work.exception()) is not None]
         if failures:
             raise failures[0]
+
+    async def missing(self, volumes: Iterable[Volume]) -> list[Volume]:
+        """Return those of some volumes that are not prepared."""
+        return [volume for volume in volumes if not await self._is_ready(volume)]
 
     async def remove(self, volume: str) -> None:
         """Remove a volume with all that is in it: its claim, or its folder of the shared claim."""

@@ -282,6 +282,16 @@ async def test_a_server_without_a_node_waits_for_one_until_its_time_is_over(
     assert world.api.pods == {}
 
 
+async def test_a_claim_that_outlasts_the_start_is_named(world: World) -> None:
+    def kubelet(pod: dict[str, Any]) -> dict[str, Any] | None:
+        return {"phase": "Pending"} if "project-co2" in str(pod["spec"]["volumes"]) else running(pod)
+
+    world.api.kubelet = kubelet
+    error = await refused(world.new(plans.plan(plans.project("co2")), start_timeout=6))
+    assert error.reason == "volume-not-ready"
+    assert "the folder of “co2” within 6 seconds" in error.message
+
+
 async def test_a_server_that_is_taken_away_while_it_starts_says_so(world: World) -> None:
     world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else {"phase": "Pending"}
     spawner = world.new(plans.plan())
