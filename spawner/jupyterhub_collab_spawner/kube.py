@@ -7,7 +7,7 @@ import contextlib
 import copy
 import secrets
 import time
-from dataclasses import asdict
+from dataclasses import fields
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -444,7 +444,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
 
     def _follow(self, plan: ServerPlan) -> None:
         """Set the traits that the plan decides; what the operator's configuration adds beside them stays."""
-        parts = asdict(pods.build(plan, home=self.home_path, storage=core.settings().storage))
+        built = pods.build(plan, home=self.home_path, storage=core.settings().storage)
+        parts = {part.name: getattr(built, part.name) for part in fields(built)}  # `asdict` would copy each mount
         if parts["image"] is None:
             del parts["image"]
         for name in _MERGED:
