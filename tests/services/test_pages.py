@@ -589,7 +589,7 @@ async def test_a_slow_start_is_watched(be: As, site: RunningSite, clock: Clock) 
 
 async def test_the_end_of_a_start_is_known_at_once(be: As, site: RunningSite) -> None:
     """The page does not ask again and again: its question waits for the Hub's answer."""
-    site.hub.start_seconds, site.hub.answer_seconds = 3.3, 10
+    site.hub.start_seconds, site.hub.answer_seconds = 5.3, 10
     opened = await be("viewer").post(f"p/{SLUG}/open")
     assert opened.leads_to == f"/services/projects/p/{SLUG}/starting"
     part = await be("viewer").get(f"p/{SLUG}/starting", part=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jupyterhub_collab.servers.models import ServerView
 
 # Most servers answer by then, and a page that nobody has time to read would only delay them
-_ANSWER_WITHIN = 3.0
+_ANSWER_WITHIN = 5.0
 _STOP_WITHIN = 20.0
 _LOOK_EVERY = 0.2
 _NEWS_WITHIN = 2.0
