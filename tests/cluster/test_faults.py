@@ -118,6 +118,8 @@ def test_the_databases_are_away_for_30_seconds(group: Group) -> None:
 
 
 def test_a_claim_stays_pending(group: Group, cluster: Cluster) -> None:
+    group.start(group.lead)  # the home is ready then
+    group.stop(group.lead)
     with killed(cluster, "provisioner"):
         group.lead.api("POST", "/projects", 201, json={"title": "Stuck"})
         group.lead.hub("POST", "/users/lead/servers/stuck", json={"user_options": {}})
