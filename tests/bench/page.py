@@ -76,8 +76,8 @@ def page(figures: Iterable[dict[str, Any]]) -> str:
             reads.setdefault(read, {})[name] = figure
     told = [f for f in found if f["name"] in BARS]
     parts = [f for f in found if "." in f["name"] and not f["name"].startswith("scale_read")]
-    lines = ["| figure | value | at most | peer | peer's value | ratio |", "|---|--:|--:|---|--:|--:|"]
-    lines += [_row(f, BARS[f["name"]]) for f in told]
+    lines = ["| figure | value | at most | held | peer | peer's value | ratio |", "|---|--:|--:|---|---|--:|--:|"]
+    lines += [_row(f, BARS[f["name"]], "yes" if _is_held(f) else "**no**") for f in told]
     lines += ["", "## Parts", "", "| figure | value | peer | peer's value | ratio |", "|---|--:|---|--:|--:|"]
     lines += [_row(f) for f in parts]
     lines += ["", "## Every read", "", "Milliseconds; in brackets those of the small site.", ""]
@@ -85,6 +85,11 @@ def page(figures: Iterable[dict[str, Any]]) -> str:
     lines += [_read(name, taken["scale_read_p50"], taken["scale_read_p99_ms"]) for name, taken in sorted(reads.items())]
     head = _HEAD.format(day=datetime.now(UTC), machine=machine())
     return head + "\n".join(lines) + "\n"
+
+
+def _is_held(figure: dict[str, Any]) -> bool:
+    bar = BARS[figure["name"]].split()
+    return bool(figure["ratio"] <= float(bar[1]) if bar[0] == "ratio" else figure["value"] <= float(bar[0]))
 
 
 def _row(figure: dict[str, Any], *bar: str) -> str:
