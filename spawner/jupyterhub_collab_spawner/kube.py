@@ -25,7 +25,7 @@ from .builders import claims, pods
 from .enforcement import Enforcement
 from .errors import ClusterAwayError, DiedAtStartError, TakenAwayError, TooSlowError, VolumeNotReadyError
 from .housekeeping import Housekeeping
-from .kube_api import UNREACHABLE, Cluster, message, passes
+from .kube_api import GRACE, UNREACHABLE, Cluster, message, passes
 from .kube_strays import PodStrays
 from .kube_volumes import ClaimReflector, ClaimVolumes
 from .planned import PlannedSpawner, refusal
@@ -46,7 +46,6 @@ _MERGED: Final = (
     "volumes",
 )
 _PROCESS: Final = secrets.token_hex(4)  # this Hub's process, on the pods of its tasks
-_GRACE: Final = 1  # the least that lets a node confirm the end; without any the cluster forgets the pod unseen
 _LOOK: Final = 1.0  # seconds between two looks for what keeps a pod from starting
 _WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 0.5
@@ -306,10 +305,10 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
     async def stop(self, now: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is JupyterHub's
         """Stop the server; when this returns its pod is gone."""
         self._halted.set()
-        await self._end_pod(self.cluster, _GRACE if now else max(_GRACE, self.delete_grace_period))
+        await self._end_pod(self.cluster, GRACE if now else max(GRACE, self.delete_grace_period))
         await self.report_end()
 
-    async def _end_pod(self, cluster: Cluster, grace: int = _GRACE) -> None:
+    async def _end_pod(self, cluster: Cluster, grace: int = GRACE) -> None:
         """End the pod and wait until its node has confirmed that; a node that does not is taken for lost."""
         await self._start_watching_pods()
         watched = self._key in self.pod_reflector.pods

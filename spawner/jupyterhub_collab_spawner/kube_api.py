@@ -17,6 +17,7 @@ from kubernetes_asyncio.client.rest import ApiException
 from .errors import ClusterAwayError
 
 UNREACHABLE: Final = (aiohttp.ClientError, TimeoutError, OSError)
+GRACE: Final = 1  # the least that lets a node confirm the end; without any the cluster forgets the pod unseen
 _FIRST_WAIT: Final = 0.2
 _LONGEST_WAIT: Final = 3.0
 
@@ -69,7 +70,7 @@ class Cluster:
         found = await self._ask("list_namespaced_pod", label_selector=selector)
         return list(found["items"])
 
-    async def delete_pod(self, name: str, grace: int) -> bool:
+    async def delete_pod(self, name: str, grace: int = GRACE) -> bool:
         """Ask for the end of a pod; tell whether there was one. Without grace the cluster forgets it unseen."""
         options = V1DeleteOptions(grace_period_seconds=grace)
         return await self._or_none(self._ask("delete_namespaced_pod", name=name, body=options)) is not None

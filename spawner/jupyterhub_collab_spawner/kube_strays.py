@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("jupyterhub.collab.strays")
 _PERSON: Final = "hub.jupyter.org/username"
 _SERVER: Final = "hub.jupyter.org/servername"
-_GRACE: Final = 1
 
 
 def overdue(pod: Mapping[str, Any], patience: float) -> bool:
@@ -67,7 +66,7 @@ class PodStrays:
     async def _delete(self, pods: list[dict[str, Any]]) -> None:
         """Ask for the end of pods; those that a lost node does not end are forgotten after some patience."""
         fresh = [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        await asyncio.gather(*(self._cluster.delete_pod(name, _GRACE) for name in fresh))
+        await asyncio.gather(*(self._cluster.delete_pod(name) for name in fresh))
         for pod in pods:
             if overdue(pod, self._patience):
                 await forget(self._cluster, pod)

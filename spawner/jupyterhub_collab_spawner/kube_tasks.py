@@ -65,7 +65,7 @@ async def _create(cluster: Cluster, task: VolumeTask, look: TaskLook) -> None:
 
 
 async def _gone(cluster: Cluster, task: VolumeTask) -> None:
-    await cluster.delete_pod(task.pod, grace=1)
+    await cluster.delete_pod(task.pod)
     ends = time.monotonic() + task.seconds
     while await cluster.read_pod(task.pod) is not None:
         if time.monotonic() > ends:
@@ -117,6 +117,6 @@ async def _tell(cluster: Cluster, task: VolumeTask, pod: dict[str, Any]) -> None
 
 async def _remove(cluster: Cluster, name: str) -> None:
     try:
-        await cluster.delete_pod(name, grace=1)
+        await cluster.delete_pod(name)
     except Exception:
         log.exception("The pod %s could not be removed; the next Hub does it", name)

@@ -95,7 +95,8 @@ class ClaimVolumes:
 
     async def missing(self, volumes: Iterable[Volume]) -> list[Volume]:
         """Return those of some volumes that are not prepared."""
-        return [volume for volume in volumes if not await self._is_ready(volume)]
+        known = await self._reflected()
+        return [volume for volume in volumes if not self._is_ready(volume, known)]
 
     async def remove(self, volume: str) -> None:
         """Remove a volume with all that is in it: its claim, or its folder of the shared claim."""
@@ -157,11 +158,10 @@ class ClaimVolumes:
         found = await self._reflected()
         return {claim["metadata"]["name"]: claim for claim in found.values()}
 
-    async def _is_ready(self, volume: Volume) -> bool:
+    def _is_ready(self, volume: Volume, known: Mapping[str, dict[str, Any]]) -> bool:
         if not volume.owns_claim:
             return volume.name in self._folders
-        found = await self._reflected()
-        return claims.is_prepared(found.get(f"{self._cluster.namespace}/{volume.claim}"))
+        return claims.is_prepared(known.get(f"{self._cluster.namespace}/{volume.claim}"))
 
     async def _provide(self, claim: str, volumes: list[Volume]) -> None:
         """Make a claim if it is one volume's own, and prepare the folders of these volumes in it."""
