@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,22 +33,18 @@ class StockSite(Site):
         return False
 
 
-@contextmanager
-def stock() -> Iterator[StockSite]:
+def stock() -> AbstractContextManager[Site]:
     """Lend a running stock Hub, and end all that it started."""
-    made = StockSite()
-    try:
-        made.start_hub()
-        yield made
-        made.stop()
-    finally:
-        made.clean()
+    return _running(StockSite())
+
+
+def product() -> AbstractContextManager[Site]:
+    """Lend the product as an operator runs it, without the demo around it, and end all that it started."""
+    return _running(Site())
 
 
 @contextmanager
-def product() -> Iterator[Site]:
-    """Lend the product as an operator runs it, without the demo around it, and end all that it started."""
-    made = Site()
+def _running(made: Site) -> Iterator[Site]:
     try:
         made.start_hub()
         yield made

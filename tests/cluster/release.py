@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 import yaml
@@ -28,6 +28,7 @@ from jupyterhub_collab.state import free_port
 from tests.support.demo import PASSWORD, Person, wait_until
 from tests.support.postgres import PostgresCluster, running_cluster
 
+from .cluster import Cluster
 from .images import built
 from .layout import CHECKOUT, MACHINE_ADDRESS, MANIFESTS
 
@@ -37,23 +38,6 @@ FILES: Final = "files"  # where in a claim of ours a volume's files are
 _NAMESPACE: Final = MANIFESTS / "namespace.yaml"
 _VALUES: Final = Path(__file__).parent / "values" / "release.yaml"
 _DATA: Final = MANIFESTS / "data.yaml"
-
-
-class Cluster(Protocol):
-    """What a release needs of the cluster under it."""
-
-    @property
-    def state(self) -> Path:
-        """The folder of all that the cluster keeps, which its node sees too."""
-
-    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002 - as in subprocess
-        """Return what kubectl prints."""
-
-    def helm(self, *arguments: str) -> str:
-        """Return what helm prints."""
-
-    def load(self, archive: Path) -> None:
-        """Give the node an image."""
 
 
 @dataclass

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +20,10 @@ import httpx
 from aiohttp import web
 
 from jupyterhub_collab.factory import Factory
-from jupyterhub_collab.settings import FILE_VARIABLE, load_settings
+from jupyterhub_collab.settings import FILE_VARIABLE
 from jupyterhub_collab.state import free_port
+from tests.support.core import with_core
+from tests.support.demo import wait_until
 
 CONFIGURATION: Final = Path(__file__).with_name("kube_hub_config.py")
 REPOSITORY: Final = Path(__file__).parents[2]
@@ -140,23 +141,11 @@ class KubeHub:
 
     def core(self, work: Callable[[Factory], Awaitable[T]]) -> T:
         """Do something with the core, as a service beside the Hub would."""
-
-        async def run() -> T:
-            factory = Factory.open(load_settings(self.settings_file))
-            try:
-                return await work(factory)
-            finally:
-                await factory.close()
-
-        return asyncio.run(run())
+        return with_core(self.settings_file, work)
 
     def until(self, holds: Callable[[], bool], seconds: float = 30) -> float:
         """Wait until something holds; return how long that took."""
-        begun = time.monotonic()
-        while not holds():
-            assert time.monotonic() - begun < seconds, f"Not within {seconds} s. The Hub says:\n{self.log[-6000:]}"
-            time.sleep(0.1)
-        return time.monotonic() - begun
+        return wait_until(holds, seconds, lambda: self.log[-6000:])
 
 
 @contextmanager

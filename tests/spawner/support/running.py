@@ -25,10 +25,11 @@ from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.migrations import upgrade
 from jupyterhub_collab.names import home_volume, project_volume
 from jupyterhub_collab.projects.service import NewProject
-from jupyterhub_collab.settings import FILE_VARIABLE, load_settings
+from jupyterhub_collab.settings import FILE_VARIABLE
 from jupyterhub_collab_spawner import processes
 from jupyterhub_collab_spawner.processes import Init
 from jupyterhub_collab_spawner.records import Record, ServerFolder, default_folder
+from tests.support.core import with_core
 
 REPOSITORY = Path(__file__).parents[3]
 CONFIGURATION = Path(__file__).with_name("jupyterhub_config.py")
@@ -103,15 +104,7 @@ class Site:
 
     def core(self, work: Callable[[Factory], Awaitable[T]]) -> T:
         """Do something with the core, as a service beside the Hub would."""
-
-        async def run() -> T:
-            factory = Factory.open(load_settings(self.settings_file))
-            try:
-                return await work(factory)
-            finally:
-                await factory.close()
-
-        return asyncio.run(run())
+        return with_core(self.settings_file, work)
 
     def start_hub(self, more: str | None = None) -> None:
         paths = [REPOSITORY / ".venv/bin", REPOSITORY / "node_modules/.bin"]
