@@ -1,4 +1,7 @@
-"""Compiles the images' requirements.txt: what pyproject.toml and requirements.in ask for, within constraints.txt."""
+"""Compiles the images' requirements.txt: what pyproject.toml and requirements.in ask for, within constraints.txt.
+
+`overrides.txt` says what is left out.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,15 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from images import NAMES, ROOT, WITH_WHEEL
+
+_WITHIN: Final = ("--constraint", "constraints.txt", "--override", "images/overrides.txt")
+_FORM: Final = (
+    *("--universal", "--python-version", "3.11"),
+    *("--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
+)
 
 
 def declared(name: str) -> list[str]:
@@ -27,19 +36,8 @@ def compile_lock(name: str, output: Path) -> None:
     CalledProcessError
         There is no solution, or no index to ask.
     """
-    command = [
-        *(
-            str(Path(sys.executable).with_name("uv")),
-            "pip",
-            "compile",
-            "-",
-            "--constraint",
-            "constraints.txt",
-            "--output-file",
-            str(output),
-        ),
-        *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"),
-    ]
+    uv = str(Path(sys.executable).with_name("uv"))
+    command = [uv, "pip", "compile", "-", *_WITHIN, *_FORM, "--output-file", str(output)]
     subprocess.run(command, cwd=ROOT, input="\n".join(declared(name)), text=True, check=True, stdout=subprocess.DEVNULL)
 
 

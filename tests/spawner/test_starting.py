@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +16,7 @@ import pytest
 from jupyterhub.spawner import SpawnException
 
 from jupyterhub_collab.servers.models import ServerPlan
-from jupyterhub_collab_spawner import launching, logs
+from jupyterhub_collab_spawner import launch, launching, logs
 from jupyterhub_collab_spawner.launching import Descriptors, Waiting
 from jupyterhub_collab_spawner.sandbox import CollabSandboxSpawner
 from jupyterhub_collab_spawner.singleuser import Place
@@ -101,3 +104,21 @@ def test_only_the_end_of_a_log_is_read(tmp_path: Path, length: int) -> None:
     assert log.with_suffix(".old.log").read_bytes() in (b"gin" + bytes(5), bytes(8))
     logs.bound(log, 8)
     assert log.with_suffix(".old.log").stat().st_size == 8
+
+
+def test_a_server_checks_every_format_but_the_one_that_takes_long_to_load(tmp_path: Path) -> None:
+    shown = "import jsonschema; print(sorted({'iri', 'uri'} & set(jsonschema.FormatChecker.checkers)))"
+    (tmp_path / "shown.py").write_text(shown)
+    ours, theirs = socket.socketpair()
+    word = tmp_path / "word"
+    word.write_text(json.dumps({"COLLAB": "1"}) + "\n")
+    with ours, theirs, word.open() as told:
+        done = subprocess.run(
+            [sys.executable, launch.__file__, str(told.fileno()), str(theirs.fileno()), "shown"],
+            env={"PYTHONPATH": str(tmp_path)},
+            pass_fds=[told.fileno(), theirs.fileno()],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout == "['uri']\n"
