@@ -17,6 +17,7 @@ _STOP_REASONS: Final = {
     "stopped by a lead": "stopped-by-lead",
     "over the limit": "over-limit",
     "not for them": "not-for-them",
+    "the person was removed": "removed-person",
     "it has no grant": "no-grant",
 }
 
@@ -35,8 +36,8 @@ LAST_LOOK: Final = Gauge(
 )
 STOPPED: Final = Counter(
     "jupyterhub_collab_servers_stopped_total",
-    "Servers that enforcement stopped, by why: lost-mount, stopped-by-lead, over-limit, not-for-them, no-grant or"
-    " other.",
+    "Servers that enforcement stopped, by why: lost-mount, stopped-by-lead, over-limit, not-for-them, removed-person,"
+    " no-grant or other.",
     ["reason"],
 )
 STOP_FAILURES: Final = Counter(

@@ -133,6 +133,7 @@ async def test_a_stop_that_fails_is_counted_as_such(enforcement: Enforcement) ->
         ("stopped by a lead", "stopped-by-lead"),
         ("over the limit of the project", "over-limit"),
         ("not for them: gpu", "not-for-them"),
+        ("the person was removed", "removed-person"),
         ("it has no grant on record", "no-grant"),
         ("ada did something new", "other"),
     ],
