@@ -20,14 +20,14 @@ from traitlets import Bool, Float, Integer, TraitError, Unicode, default, valida
 
 from jupyterhub_collab.errors import CollabError
 
-from . import core, kube_failures, kube_strays, singleuser
+from . import core, kube_failures, kube_reflectors, kube_strays, singleuser
 from .builders import claims, pods
 from .enforcement import Enforcement
 from .errors import ClusterAwayError, DiedAtStartError, TakenAwayError, TooSlowError, VolumeNotReadyError
 from .housekeeping import Housekeeping
 from .kube_api import GRACE, UNREACHABLE, Cluster, message, passes
 from .kube_strays import PodStrays
-from .kube_volumes import ClaimReflector, ClaimVolumes
+from .kube_volumes import ClaimVolumes
 from .planned import PlannedSpawner, refusal
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
 
     async def _claims(self) -> dict[str, dict[str, Any]]:
         """Return our claims as the cluster last told."""
-        kind = ClaimReflector.kind
-        reflector = await self._start_reflector(kind=kind, reflector_class=ClaimReflector, omit_namespace=False)
+        ours = kube_reflectors.ClaimReflector
+        reflector = await self._start_reflector(kind=ours.kind, reflector_class=ours, omit_namespace=False)
         found: dict[str, dict[str, Any]] = reflector.resources
         return found
 
@@ -415,7 +415,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
             return current
         replace = replace or (current is not None and _has_ended(current))
         # Shielded: a start that is given up here would leave it half begun for all others
-        return await asyncio.shield(super()._start_reflector(kind, reflector_class, replace, **options))
+        ours = kube_reflectors.OURS.get(reflector_class, reflector_class)
+        return await asyncio.shield(super()._start_reflector(kind, ours, replace, **options))
 
     def _expand_user_properties(self, template: str, slug_scheme: str | None = None) -> str:
         """Expand a template; most strings are none, and each costs KubeSpawner a dozen names."""

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from kubernetes_asyncio.client.rest import ApiException
-from kubespawner.reflector import ResourceReflector
 
 from jupyterhub_collab.errors import CollabError
 from jupyterhub_collab.volumes.models import ScratchUse, VolumeKind
@@ -35,18 +34,6 @@ log = logging.getLogger("jupyterhub.collab.volumes")
 _WORK_SECONDS: Final = 3600  # of a task for which nobody waits
 _CLEANED_EVERY: Final = timedelta(days=1)
 _CLEANED_AT_ONCE: Final = 200
-
-
-class ClaimReflector(ResourceReflector):
-    """Keeps our claims in memory, so that a start whose claims are all prepared asks the cluster nothing."""
-
-    kind = "persistentvolumeclaims"
-    list_method_name = "list_namespaced_persistent_volume_claim"
-    labels = claims.MANAGED_BY
-    # Claims change seldom, and a missed change costs a start one answer more: no need to list them all the time
-    request_timeout = 330
-    timeout_seconds = 300
-    restart_seconds = 600
 
 
 class ClaimVolumes:

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from jupyterhub.spawner import SpawnException
 from jupyterhub.utils import format_exception
 from traitlets import TraitError
+from traitlets.config import Config
 
 from jupyterhub_collab.servers.models import ServerPlan
 from jupyterhub_collab.settings import Settings, Storage
+from jupyterhub_collab_spawner import kube_reflectors
 from jupyterhub_collab_spawner.builders import claims, pods
 from tests.spawner.support import plans
 from tests.spawner.support.cluster import SETTINGS, World, world_of
@@ -230,6 +232,20 @@ async def test_a_watch_that_is_told_410_lists_again(world: World) -> None:
     world.api.compact()
     await world.api.put("pods", world.api.pods["jupyter-ada"], "DELETED")
     await world.until(lambda: spawner._pod is None, 15)
+
+
+@pytest.mark.parametrize(("list_seconds", "lists"), [(60, 2), (0, 5)])  # two of them at the start
+async def test_a_watch_goes_on_where_the_last_one_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch, list_seconds: float, lists: int
+) -> None:
+    monkeypatch.setattr(kube_reflectors.EventReflector, "list_seconds", list_seconds)
+    spawner = world.new(plans.plan(), config=Config({"EventReflector": {"timeout_seconds": 1}}))
+    await spawner.start()
+    for watch in range(1, 5):
+        await world.until(lambda watch=watch: world.api.calls["watch events"] == watch)
+        await world.api.tell("jupyter-ada", "Pulled", str(watch))
+    await world.until(lambda: len(spawner.events) == 4)
+    assert world.api.calls["list events"] == lists
 
 
 async def test_a_used_up_quota_is_a_sentence(world: World) -> None:
