@@ -12,13 +12,14 @@ import asyncio
 import contextlib
 import functools
 import random
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar, cast
 
 from sqlalchemy import Connection, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from . import metrics
@@ -27,7 +28,7 @@ from .errors import BusyError
 TRIES: Final = 5
 _WRITE: Final = "jupyterhub_collab_write"
 _MEMORY: Final = "jupyterhub_collab_memory"
-_SNAPSHOT: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ"}
+_SNAPSHOT: Final[dict[str, Any]] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected
 _RETRY_STATES: Final = frozenset({"40001", "40P01"})
 
@@ -73,6 +74,22 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
     connection.autocommit = False
 
 
+def _refuse_ended(connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool replace a connection that the server has ended: it holds the news unread.
+
+    To ask the server itself, as the pool's own check does, takes each session a round trip more.
+    """
+    driver = connection.driver_connection
+    if driver.closed or _has_something_to_read(driver):
+        raise DisconnectionError
+
+
+def _has_something_to_read(driver: Any) -> bool:
+    poll = select.poll()  # `select.select` takes no descriptor above 1023
+    poll.register(driver, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def _may_retry(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _RETRY_STATES or "database is locked" in str(error.orig)
 
@@ -83,13 +100,14 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 5) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": pool_size, "pool_pre_ping": True}
+        options: dict[str, Any] = {} if self.is_sqlite else {"pool_size": pool_size}
         self.engine = create_async_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
         else:
             event.listen(self.engine.sync_engine, "connect", _prepare_postgresql)
+            event.listen(self.engine.sync_engine, "checkout", _refuse_ended)
         self._writer = self.engine.execution_options(**{_WRITE: True})
         # A page asks several queries and puts their answers together; PostgreSQL lets each see another state by default
         self._reader = self.engine if self.is_sqlite else self.engine.execution_options(**_SNAPSHOT)
@@ -109,11 +127,15 @@ class Database:
         database, shared = _one_state.get()
         if shared is not None and database is self:
             return await work(shared)
-        async with self._session() as session:
+        async with self._reading() as session:
             return await work(session)
 
-    def _session(self) -> AsyncSession:
-        return AsyncSession(self._reader, expire_on_commit=False, autoflush=False)
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(self._reader, expire_on_commit=False, autoflush=False) as session:
+            yield session
+            if not self.is_sqlite:  # read-only there; and at a rollback the driver forgets all that it has prepared
+                await session.commit()
 
     @asynccontextmanager
     async def one_state(self) -> AsyncIterator[None]:
@@ -124,7 +146,7 @@ class Database:
         if _one_state.get()[0] is self:
             yield
             return
-        async with self._session() as session:
+        async with self._reading() as session:
             session.info[_MEMORY] = {}
             token = _one_state.set((self, session))
             try:

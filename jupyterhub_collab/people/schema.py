@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jupyterhub_collab.tables import Table, UtcDateTime, Word, key
 
 from .models import Kind
+
+REMOVED: Final = text("(gone_at IS NOT NULL OR holder > 1)")
 
 
 class PersonRow(Table):
@@ -29,7 +32,12 @@ class PersonRow(Table):
     gone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     holder: Mapped[int] = mapped_column(default=1)
 
-    __table_args__ = (Index(None, "search_name", "name"), Index(None, "search_display_name", "name"))
+    __table_args__ = (
+        Index(None, "search_name", "name"),
+        Index(None, "search_display_name", "name"),
+        # The few who were removed, and whose name somebody has after them
+        Index("ix_persons_removed", "name", postgresql_where=REMOVED, sqlite_where=REMOVED),
+    )
 
 
 class PersonGroupRow(Table):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Integer,
     Select,
@@ -23,9 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql import visitors
 
 from jupyterhub_collab.access.models import Permission, lowest_role_with
-from jupyterhub_collab.people.schema import PersonGroupRow, PersonRow
+from jupyterhub_collab.people.schema import REMOVED, PersonGroupRow, PersonRow
 from jupyterhub_collab.projects.models import ProjectState
 from jupyterhub_collab.projects.schema import DataAttachmentRow, GroupGrantRow, MemberRow, ProjectRow
 from jupyterhub_collab.settings import CatalogueEntry, DataVolume, Limits, Settings, Storage
@@ -142,12 +144,9 @@ def _public(storage: Storage) -> Select[Any]:
 
 def _gone() -> Select[Any]:
     """Return the servers of persons who were removed, also where somebody else has the name meanwhile."""
-    holder = select(PersonRow.name).where(
-        PersonRow.name == GrantRow.person, PersonRow.gone_at.is_(None), PersonRow.first_seen <= GrantRow.granted_at
-    )
-    # Looked up as roles are: joined, the database reads all persons
-    stays = holder.correlate(GrantRow).scalar_subquery()
-    return select(*_columns(literal("the person was removed"))).where(_OPEN, stays.is_(None))
+    before = or_(PersonRow.gone_at.is_not(None), PersonRow.first_seen > GrantRow.granted_at)
+    holder = and_(PersonRow.name == GrantRow.person, REMOVED, before)
+    return select(*_columns(literal("the person was removed"))).join(PersonRow, holder).where(_OPEN)
 
 
 def _stopped() -> Select[Any]:
@@ -162,14 +161,16 @@ def _stopped() -> Select[Any]:
 
 def _over_limit(column: Any, amount: Any, limit: float, reason: str) -> Select[Any]:
     """Return the newest of the servers with which one person, or one project, passes a limit."""
+    bound = limit + ROUNDING
+    passed = select(column).where(_OPEN, column.is_not(None)).group_by(column).having(func.sum(amount) > bound)
     total = func.sum(amount).over(partition_by=column, order_by=GrantRow.id)
     added = (
         select(GrantRow.id, GrantRow.person, GrantRow.server_name, total.label("total"))
-        .where(_OPEN, column.is_not(None))
+        .where(_OPEN, column.in_(passed))
         .subquery()
     )
     columns = (added.c.id, added.c.person, added.c.server_name, literal(reason).label("reason"))
-    return select(*columns).where(added.c.total > limit + ROUNDING)
+    return select(*columns).where(added.c.total > bound)
 
 
 def _over_limits(limits: Limits) -> list[Select[Any]]:
@@ -205,6 +206,10 @@ async def holders_of_too_much(session: AsyncSession, slug: str) -> frozenset[str
     return frozenset(row.person for row in await session.execute(query))
 
 
+def _write_out(parameter: BindParameter[Any]) -> None:
+    parameter.literal_execute = True
+
+
 class ExcessQuery:
     """The query of enforcement, built once from the settings."""
 
@@ -218,7 +223,7 @@ class ExcessQuery:
             for name, entry in entries.items()
             if not entry.allowed.everyone
         ]
-        self._query = union_all(
+        found = union_all(
             _gone(),
             _folders(),
             _closed(),
@@ -228,6 +233,8 @@ class ExcessQuery:
             *_over_limits(settings.limits),
             *gates,
         )
+        # All values are the settings': written out, PostgreSQL plans the query once and not at every look
+        self._query = visitors.cloned_traverse(found, {}, {"bindparam": _write_out})
 
     async def run(self, session: AsyncSession) -> list[Excess]:
         """Return each server that holds too much once, with the first reason."""

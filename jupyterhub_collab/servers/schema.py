@@ -67,7 +67,15 @@ class GrantedMountRow(Table):
     data: Mapped[str | None] = mapped_column(key(63))
     mode: Mapped[Mode] = mapped_column(Word(Mode))
 
-    __table_args__ = (Index(None, "project"),)
+    __table_args__ = (
+        Index(None, "project"),
+        Index(
+            "ix_granted_mounts_public",
+            "grant_id",
+            postgresql_where=text("kind = 'public'"),
+            sqlite_where=text("kind = 'public'"),
+        ),
+    )
 
 
 class ServerStopRow(Table):

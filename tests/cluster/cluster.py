@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -23,11 +24,12 @@ from .archives import tags, write_archive
 from .binaries import build, program
 from .errors import ClusterError
 from .layout import CACHE, CHECKOUT, MACHINE_ADDRESS, MANIFESTS, NODE_ADDRESS, Layout
-from .processes import Processes
+from .processes import Processes, within
 
 STATE: Final = CHECKOUT / "cluster-state"
 _SHELL: Final = ("sh", "nc", "sleep", "cat", "touch", "id", "ls", "stat", "nslookup", "wget", "httpd", "dd", "true")
 _NEEDED: Final = ("pause", "etcd", "kwok", "kubernetes", "helm")
+_PATIENCE: Final = 5.0
 _BUSYBOX: Final = Path("/bin/busybox")
 
 
@@ -160,7 +162,10 @@ class Cluster:
 
     def _start_fake_nodes(self) -> None:
         self.processes.start("kwok", control_plane.kwok(self.layout))
-        self.kubectl("apply", "--filename", str(MANIFESTS / "fake-nodes.yaml"))
+        nodes = str(MANIFESTS / "fake-nodes.yaml")
+        with contextlib.suppress(ClusterError):  # a script that was killed may have left one that makes them just now
+            self.kubectl("apply", "--filename", nodes)
+        self.kubectl("apply", "--filename", nodes)
 
     def _open_node(self) -> int:
         if os.geteuid() != 0:
@@ -265,15 +270,21 @@ def lent() -> Iterator[Cluster]:
 
 def _take(lock: int, state: Path) -> None:
     """Take the lock of the one full cluster on this machine, which the holder of its namespaces then keeps."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not within(_PATIENCE, lambda: _locked(lock)):  # a holder that was killed takes a moment to let go
         other = os.pread(lock, 4096, 0).decode()
         raise ClusterError(
             f"A full cluster runs from {other}. Take it down: python -m tests.cluster down --state {other}"
-        ) from None
+        )
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(state).encode(), 0)
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _cgroups_gone() -> bool:

@@ -69,7 +69,7 @@ class Processes:
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a program and return when it is gone; kill it where it does not listen."""
         self.send(name, number)
-        if not _within(_PATIENCE, lambda: self.pid(name) is None):
+        if not within(_PATIENCE, lambda: self.pid(name) is None):
             self.send(name, signal.SIGKILL)
             self.wait(f"{name} to end", lambda: self.pid(name) is None)
 
@@ -99,7 +99,7 @@ class Processes:
                 raise ClusterError(f"{name} ended by itself.\n{self.tail(name)}")
             return answers()
 
-        if not _within(seconds, ready):
+        if not within(seconds, ready):
             raise ClusterError(f"{name} is not ready after {seconds:.0f} s.\n{self.tail(name)}")
 
     def wait(self, what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
@@ -110,7 +110,7 @@ class Processes:
         ClusterError
             It does not within that time.
         """
-        if not _within(seconds, holds):
+        if not within(seconds, holds):
             raise ClusterError(f"Waited {seconds:.0f} s in vain for {what}. See {self.state / 'logs'}.")
 
     def log(self, name: str) -> Path:
@@ -141,7 +141,8 @@ class Processes:
         }
 
 
-def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Wait until something holds; tell whether it does within that time."""
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.access.models import Role
@@ -16,6 +17,7 @@ from jupyterhub_collab.database import TRIES, Database
 from jupyterhub_collab.errors import BusyError
 from jupyterhub_collab.projects.schema import MemberRow, ProjectRow
 from tests.support.databases import scalar, snapshot
+from tests.support.postgres import PostgresCluster
 from tests.support.world import SLUG, World
 
 
@@ -38,8 +40,29 @@ async def other(database_url: str) -> AsyncIterator[Database]:
 async def test_a_read_changes_nothing(world: World) -> None:
     database = world.factory.database
     before = await snapshot(database)
-    await database.read(rename)
+    with nullcontext() if database.is_sqlite else pytest.raises(InternalError, match="read-only"):
+        await database.read(rename)
     assert await snapshot(database) == before
+
+
+async def test_reads_keep_what_the_driver_has_prepared(postgres: PostgresCluster) -> None:
+    database = Database(postgres.url(postgres.create()))
+    for _ in range(10):
+        await scalar(database, "SELECT 1")
+    assert await scalar(database, "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 1'") == 1
+    await database.close()
+
+
+async def test_connections_that_the_server_has_ended_are_replaced(postgres: PostgresCluster) -> None:
+    url = postgres.url(postgres.create())
+    database, other = Database(url), Database(url)
+    await asyncio.gather(*(scalar(database, "SELECT pg_sleep(0.1)") for _ in range(3)))
+    end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    assert await scalar(other, end + " AND datname = current_database()") == 3
+    for _ in range(6):
+        assert await scalar(database, "SELECT 1") == 1
+    await database.close()
+    await other.close()
 
 
 async def test_a_read_sees_one_state(world: World, other: Database) -> None:
