@@ -33,7 +33,8 @@ _RUNNING: Final = select(_GRANTS.id, _GRANTS.person, _GRANTS.server_name, _GRANT
 _HELD: Final = _RUNNING.where(_GRANTS.person == bindparam("person")).order_by(_GRANTS.id).with_for_update()
 _RUNNING_IN: Final = _RUNNING.where(_GRANTS.project == bindparam("project")).order_by(_GRANTS.person, _GRANTS.id)
 _ADD: Final = insert(plain(GrantRow)).returning(_GRANTS.id)
-_NOTE: Final = insert(plain(GrantedMountRow))
+# With what nobody asks for to be returned, all rows go in one statement and not each in its own
+_NOTE: Final = insert(plain(GrantedMountRow)).returning(plain(GrantedMountRow).c.grant_id)
 
 _Reason = tuple[str, str, VolumeKind, str | None]
 """Why a mount is there: path, project, kind and data volume."""
