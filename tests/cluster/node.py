@@ -36,19 +36,20 @@ def open_namespaces(processes: Processes, lock: int) -> int:
 
 
 def connect(holder: int) -> None:
-    """Link the node to this machine, unless it is linked."""
-    if Path(f"/sys/class/net/{LINK}").exists():
-        return
+    """Link the node to this machine; whatever of that is done already stays."""
     inside = ["nsenter", f"--target={holder}", "--net", "--"]
-    _run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", str(holder))
-    _run(*inside, "ip", "address", "add", f"{NODE_ADDRESS}/24", "dev", "eth0")
+    if "eth0:" not in Path(f"/proc/{holder}/net/dev").read_text(encoding="ascii"):
+        if Path("/sys/class/net", LINK).exists():  # that of the node before, which takes a while to go by itself
+            _run("ip", "link", "delete", LINK)
+        _run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", str(holder))
+    _run(*inside, "ip", "address", "replace", f"{NODE_ADDRESS}/24", "dev", "eth0")
     _run(*inside, "ip", "link", "set", "lo", "up")
     _run(*inside, "ip", "link", "set", "eth0", "up")
     _run(*inside, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-    _run("ip", "address", "add", f"{MACHINE_ADDRESS}/24", "dev", LINK)
+    _run("ip", "address", "replace", f"{MACHINE_ADDRESS}/24", "dev", LINK)
     _run("ip", "link", "set", LINK, "up")
     for network in (PODS, SERVICES):
-        _run("ip", "route", "add", network, "via", NODE_ADDRESS)
+        _run("ip", "route", "replace", network, "via", NODE_ADDRESS)
 
 
 def make_cgroups() -> None:
