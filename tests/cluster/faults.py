@@ -121,9 +121,11 @@ class Group:
         if any(model["pending"] or not model["ready"] for model in known.values()):
             return False
         grants = {(g.person, g.server_name) for g in self.core(lambda factory: factory.servers.open_grants())}
-        pods = {_owner(one) for one in self.release.servers()}
+        pods = self.release.servers()
+        if any(map(ended, pods)):
+            return False
         ours = {(name, server) for name, server in grants if name in {self.lead.name, self.editor.name}}
-        return set(known) == ours and grants == pods and not self.release.all("pods", **OURS)
+        return set(known) == ours and grants == set(map(_owner, pods)) and not self.release.all("pods", **OURS)
 
     @staticmethod
     def _quiet(holds: Callable[[], bool]) -> bool:
@@ -131,6 +133,11 @@ class Group:
         with suppress(httpx.HTTPError, ClusterError, KeyError, ValueError):
             return holds()
         return False
+
+
+def ended(pod: dict[str, Any]) -> bool:
+    """Tell whether a pod is over: evicted, or as its server took its end."""
+    return pod["status"]["phase"] in {"Failed", "Succeeded"}
 
 
 def _owner(pod: dict[str, Any]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from .cluster import Cluster
-from .faults import EDITOR, PATIENCE, SLUG, Group
+from .faults import EDITOR, PATIENCE, SLUG, Group, ended
 from .release import NAME, Release
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
@@ -149,13 +149,8 @@ def test_the_node_is_out_of_memory(group: Group, cluster: Cluster) -> None:
     cluster.processes.stop("kubelet", signal.SIGKILL)
     cluster.start_kubelet("--eviction-soft=memory.available<99%", "--eviction-soft-grace-period=memory.available=1s")
     try:
-        group.release.wait_until(lambda: all(_evicted(pod) for pod in group.release.servers()), PATIENCE)
+        group.release.wait_until(lambda: all(map(ended, group.release.servers())), PATIENCE)
     finally:
         cluster.processes.stop("kubelet", signal.SIGKILL)
         cluster.up()
     group.check()
-
-
-def _evicted(pod: dict[str, dict[str, str]]) -> bool:
-    """Tell whether the kubelet has said that a pod is over; before, its next start would take it for a running one."""
-    return pod["status"]["phase"] in {"Failed", "Succeeded"}  # as the server took its end
