@@ -1,4 +1,7 @@
-"""Clusters for tests. The control plane alone comes within seconds, so its tests come first."""
+"""Clusters for tests. The control plane alone comes within seconds, so its tests come first.
+
+The node is killed before anybody's work is on it: tests of the product on it come last.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from .release import release as installed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: "cluster" in getattr(item, "fixturenames", ()))
+    costly = ("cluster", "release")
+    items.sort(key=lambda item: sum(name in getattr(item, "fixturenames", ()) for name in costly))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 def group(release: Release) -> Iterator[Group]:
     made = Group(release)
     yield made
-    made.lead.api("DELETE", f"/projects/{SLUG}")
+    for project in made.lead.api("GET", "/projects?mine=true")["items"]:
+        made.lead.api("DELETE", f"/projects/{project['slug']}")
 
 
 @contextmanager
