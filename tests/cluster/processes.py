@@ -36,7 +36,7 @@ class Processes:
             return
         enter = [] if inside is None else [*_ENTER, f"--target={inside}", "--"]
         with self.log(name).open("ab") as log:
-            subprocess.Popen(
+            process = subprocess.Popen(
                 [*enter, *command],
                 env=self._environment(name),
                 cwd="/",
@@ -46,6 +46,8 @@ class Processes:
                 start_new_session=True,
                 pass_fds=keep,
             )
+        # Its mark is to be seen a moment after it has been started, on a busy machine too late for whoever asks at once
+        within(_PATIENCE, lambda: self.pid(name) is not None or process.poll() is not None)
 
     def pid(self, name: str) -> int | None:
         """Return the number of a running program: of the one in the namespaces, where another opened them for it."""
