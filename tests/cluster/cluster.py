@@ -273,7 +273,7 @@ def _take(lock: int, state: Path) -> None:
     if not within(_PATIENCE, lambda: _locked(lock)):  # a holder that was killed takes a moment to let go
         other = os.pread(lock, 4096, 0).decode()
         raise ClusterError(
-            f"A full cluster runs from {other}. Take it down: python -m tests.cluster down --state {other}"
+            f"A full cluster runs from {other}. Take it down: python -m tests.cluster --state {other} down"
         )
     os.ftruncate(lock, 0)
     os.pwrite(lock, str(state).encode(), 0)

@@ -36,8 +36,8 @@ c.JupyterHub.hub_bind_url = "http://:8081"
 c.JupyterHub.hub_connect_url = urls["hub"]
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = urls["proxy"]
-c.JupyterHub.last_activity_interval = 30  # seconds; then a proxy that was replaced is told its routes again
 c.ConfigurableHTTPProxy.auth_token = secret("hub.config.ConfigurableHTTPProxy.auth_token")
+c.JupyterHub.last_activity_interval = 30  # seconds; then a proxy that was replaced is told its routes again
 
 # The Hub's own database and secrets. The core's database, with projects and members, is another one.
 c.JupyterHub.db_url = os.environ["JUPYTERHUB_DATABASE_URL"]
