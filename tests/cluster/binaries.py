@@ -1,7 +1,8 @@
 """The programs of Kubernetes and around it, built from the Go module proxy and kept by what pins them.
 
 Each folder of ``binaries/`` is a Go module of its own, since the dependencies of these programs clash. Its ``tool``
-block names the programs; ``go.mod`` and ``go.sum`` pin all that is in them.
+block names the programs; ``go.mod`` and ``go.sum`` pin all that is in them. Where there is a ``main.go``, it is built
+in the place of the tool.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -32,17 +34,15 @@ RENAMED: Final = {"server": "etcd"}
 
 
 def build(families: Sequence[str] = FAMILIES) -> None:
-    """Build the families that the cache does not have yet.
+    """Build the families that the cache does not have yet, two at a time: while one is downloaded the other compiles.
 
     Raises
     ------
     ClusterError
         Go is missing or too old or new, or a build failed.
     """
-    for family in families:
-        with _locked(family):
-            if not _folder(family).is_dir():
-                _build(family)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(_provide, families))
 
 
 def program(name: str) -> Path:
@@ -82,12 +82,18 @@ def _folder(family: str) -> Path:
     return CACHE / "bin" / name
 
 
+def _provide(family: str) -> None:
+    with _locked(family):
+        if not _folder(family).is_dir():
+            _build(family)
+
+
 def _build(family: str) -> None:
     go = _go()
     target = _folder(family)
     print(f"Building {family} {version(family)}", file=sys.stderr)  # noqa: T201 - it may take minutes
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{family}-") as made:
-        what = "." if family == "pause" else "tool"
+        what = "." if (SOURCES / family / "main.go").exists() else "tool"
         _run([go, "build", "-trimpath", "-ldflags", _flags(family), "-o", f"{made}/out/", what], family)
         for name, right in RENAMED.items():
             if (built := Path(made, "out", name)).exists():

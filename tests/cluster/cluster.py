@@ -88,6 +88,8 @@ class Cluster:
     def down(self) -> None:
         """End all that runs and remove all that is left of it."""
         with self._alone():
+            if self.processes.pid(node.HOLDER) is not None:
+                node.disconnect()
             self.processes.kill_all()
             if self.layout.full:
                 self.processes.wait("the pods to end", _cgroups_gone)

@@ -39,8 +39,7 @@ def connect(holder: int) -> None:
     """Link the node to this machine; whatever of that is done already stays."""
     inside = ["nsenter", f"--target={holder}", "--net", "--"]
     if "eth0:" not in Path(f"/proc/{holder}/net/dev").read_text(encoding="ascii"):
-        # That of the node before takes a while to go by itself
-        subprocess.run(["ip", "link", "delete", LINK], check=False, capture_output=True)
+        disconnect()  # the node before, if it was killed
         _run("ip", "link", "add", LINK, "type", "veth", "peer", "name", "eth0", "netns", str(holder))
     _run(*inside, "ip", "address", "replace", f"{NODE_ADDRESS}/24", "dev", "eth0")
     _run(*inside, "ip", "link", "set", "lo", "up")
@@ -50,6 +49,11 @@ def connect(holder: int) -> None:
     _run("ip", "link", "set", LINK, "up")
     for network in (PODS, SERVICES):
         _run("ip", "route", "replace", network, "via", NODE_ADDRESS)
+
+
+def disconnect() -> None:
+    """Remove the link of a node that is about to end: by itself it stays until the last packet is given up."""
+    subprocess.run(["ip", "link", "delete", LINK], check=False, capture_output=True)
 
 
 def make_cgroups() -> None:

@@ -61,6 +61,8 @@ spec:
   podSelector: { matchLabels: { app: serves } }
   ingress: [{ from: [{ podSelector: { matchLabels: { app: asks } } }] }]
 """
+# One that takes no notice of being asked to end is waited for half a minute
+SLEEPER: Final = "trap exit TERM; while sleep 1; do :; done"
 MOUNTED: Final = {
     "mounts": "[{ name: data, mountPath: /data }]",
     "volumes": "[{ name: data, persistentVolumeClaim: { claimName: data } }]",
@@ -228,7 +230,7 @@ def test_up_again_changes_nothing(cluster: Cluster) -> None:
 @pytest.mark.parametrize("killed", [["kubelet"], ["etcd", "api"], ["containerd", "enforcer", "provisioner"], ["node"]])
 def test_what_was_killed_comes_up_again(cluster: Cluster, killed: list[str]) -> None:
     with namespace(cluster, "lives-on") as kubectl:
-        kubectl("create", "deployment", "sleeper", "--image=localhost/busybox:1", "--", "sleep", "1d")
+        kubectl("create", "deployment", "sleeper", "--image=localhost/busybox:1", "--", "sh", "-c", SLEEPER)
         kubectl("rollout", "status", "deployment/sleeper", "--timeout=60s")
         for name in killed:
             os.kill(cluster.processes.pid(name) or 0, signal.SIGKILL)
