@@ -394,10 +394,10 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
         return found[last[-1] + 1 :] if last and self._last_event else found
 
     def _own_events(self) -> list[dict[str, Any]]:
-        """Return the events of this server's pods: chosen before they are sorted, since thousands start at once."""
+        """Return the events of this server's pods: by their names, since thousands start at once."""
         reflector = self.event_reflector
-        known = reflector.resources.values() if reflector else ()
-        return [event for event in known if event["involvedObject"]["name"] == self.pod_name]
+        ours = f"{self._key}."  # all parts of a cluster name an event after its object
+        return [event for key, event in reflector.resources.items() if key.startswith(ours)] if reflector else []
 
     @property
     def _key(self) -> str:

@@ -19,7 +19,9 @@ from .figures import Figure
 from .kube_site import KubeSite, kube_site
 
 SERVERS: Final = 500
-MOUNTS: Final = (2, 50)  # a home and a project; as many as people who pin everything have
+FEW: Final = 2  # a home and a project
+MANY: Final = 50  # as many as people who pin everything have
+ROUNDS: Final = {FEW: 3, MANY: 1}
 _AT_ONCE: Final = 50
 
 
@@ -74,13 +76,17 @@ async def _start_all(site: KubeSite, persons: list[str]) -> None:
 
 
 def run(_wanted: Container[str]) -> Iterator[Figure]:
-    """Measure both with few mounts and with many; both figures come from the same starts."""
-    for mounts in MOUNTS:
+    """Measure both with few mounts and with many; both figures come from the same starts.
+
+    Of several rounds the least counts: what else the machine does only adds to it.
+    """
+    for mounts, rounds in ROUNDS.items():
         with kube_site(SERVERS, mounts - 1) as site:
             site.make_claims()
-            theirs = measure(site, "kubespawner.KubeSpawner", traits(site))
-            ours = measure(site, "collab-kube", {})
-        more = "" if mounts == MOUNTS[0] else f".mounts_{mounts}"
+            spawners = [("collab-kube", {}), ("kubespawner.KubeSpawner", traits(site))]
+            taken = [[measure(site, *spawner) for spawner in spawners] for _ in range(rounds)]
+        ours, theirs = (map(min, zip(*of, strict=True)) for of in zip(*taken, strict=True))
+        more = "" if mounts == FEW else f".mounts_{mounts}"
         peer = f"KubeSpawner, {SERVERS} servers of {mounts} mounts"
         for name, value, peer_value in zip(("kube_spawn_500", "kube_hub_cpu_500"), ours, theirs, strict=True):
             yield Figure(name=name + more, value=value, unit="s", peer=peer, peer_value=peer_value)

@@ -116,7 +116,7 @@ class FakeApi:
     async def tell(self, pod: str, reason: str, message: str) -> None:
         """Add an event of a pod."""
         event = {
-            "metadata": {"name": f"event-{next(self._versions)}"},
+            "metadata": {"name": f"{pod}.{next(self._versions):x}"},  # as client-go does
             "involvedObject": {"kind": "Pod", "name": pod},
             "reason": reason,
             "message": message,
