@@ -37,7 +37,7 @@ test-long: for-testing .venv/ready-dev node_modules/ready ## Run the counted tes
 	@exec pytest -m long --timeout 0 --capture=no
 
 .PHONY: test-cluster
-test-cluster: for-cluster .venv/ready-dev node_modules/ready ## Run the tests on a real Kubernetes (35 minutes from nothing)
+test-cluster: for-cluster .venv/ready-dev node_modules/ready ## Run the tests on a real Kubernetes (about 20 minutes, from nothing 35)
 	@python -m tests.cluster build
 	@exec pytest -m cluster --timeout 900 tests/cluster
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jupyterhub_collab.database import memory
@@ -34,6 +34,7 @@ _ACTOR: Final = (
     .outerjoin(_GROUPS, _GROUPS.c.person == _PERSONS.c.name)
     .where(_PERSONS.c.name == bindparam("who"), _PERSONS.c.gone_at.is_(None))
 )
+_LOCKED_ACTOR: Final = _ACTOR.with_for_update(of=_PERSONS)
 # What may be done in an archived project: everything else has to wait until it is restored.
 _WHILE_ARCHIVED = frozenset(
     {
@@ -101,12 +102,16 @@ class Authorizer:
         """
         known = memory(session)
         if ("actor", who) not in known:
-            known["actor", who] = await self._actor(session, who)
+            known["actor", who] = await self._actor(session, who, _ACTOR)
         actor: Actor = known["actor", who]
         return actor
 
-    async def _actor(self, session: AsyncSession, who: str) -> Actor:
-        rows = (await session.execute(_ACTOR, {"who": who})).all()
+    async def locked_actor(self, session: AsyncSession, who: str) -> Actor:
+        """Return `actor` and hold the person's row until the end of the transaction."""
+        return await self._actor(session, who, _LOCKED_ACTOR)
+
+    async def _actor(self, session: AsyncSession, who: str, query: Select[Any]) -> Actor:
+        rows = (await session.execute(query, {"who": who})).all()
         if not rows:
             raise UnknownAccountError
         groups = frozenset(row.group_name for row in rows if row.group_name is not None)

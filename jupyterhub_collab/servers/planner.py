@@ -80,9 +80,15 @@ class Planner:
         self._storage = storage
 
     async def plan(
-        self, session: AsyncSession, person: str, server_name: str, options: Mapping[str, object] | None = None
+        self,
+        session: AsyncSession,
+        person: str,
+        server_name: str,
+        options: Mapping[str, object] | None = None,
+        *,
+        lock: bool = False,
     ) -> ServerPlan:
-        """Return what a start of this server is allowed now.
+        """Return what a start of this server is allowed now; with ``lock`` the person's row is held from here on.
 
         ``options`` may choose the ``environment`` and ``resource_class`` of a workspace server; a project says its own.
 
@@ -92,7 +98,8 @@ class Planner:
             With the sentence for the spawn page.
         """
         try:
-            actor = await self._authorizer.actor(session, person)
+            find = self._authorizer.locked_actor if lock else self._authorizer.actor
+            actor = await find(session, person)
         except LoginRequiredError as error:
             msg = "This Hub does not know you yet. Log out, log in again and start the server once more."
             raise PlanRefusedError(msg) from error

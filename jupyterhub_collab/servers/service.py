@@ -14,7 +14,6 @@ from jupyterhub_collab.access.service import Authorizer
 from jupyterhub_collab.audit.service import record
 from jupyterhub_collab.database import Database, reads, writes
 from jupyterhub_collab.errors import NotFoundError, PlanRefusedError
-from jupyterhub_collab.people.schema import PersonRow
 from jupyterhub_collab.projects.schema import ProjectRow
 from jupyterhub_collab.projects.store import ProjectStore
 from jupyterhub_collab.tables import plain
@@ -25,8 +24,7 @@ from .models import Excess, Grant, OpenGrant, ServerView
 from .planner import Planner, compare
 from .store import ServerStore
 
-_PERSONS, _PROJECTS = plain(PersonRow).c, plain(ProjectRow).c
-_LOCK_PERSON: Final = select(_PERSONS.name).where(_PERSONS.name == bindparam("person")).with_for_update()
+_PROJECTS = plain(ProjectRow).c
 _LOCK_PROJECT: Final = select(_PROJECTS.slug).where(_PROJECTS.slug == bindparam("slug")).with_for_update()
 
 
@@ -69,8 +67,9 @@ class ServerService:
         PlanRefusedError
             With the sentence for the spawn page.
         """
-        await self._lock(session, person, server_name)
-        plan = await self._planner.plan(session, person, server_name, options)
+        if server_name:  # the project's row is held, then the person's: two starts at once count each other
+            await session.execute(_LOCK_PROJECT, {"slug": server_name})
+        plan = await self._planner.plan(session, person, server_name, options, lock=True)
         store = ServerStore(session)
         held = await store.held_by(person)
         await self._limits.check(session, plan, held, running)
@@ -79,12 +78,6 @@ class ServerService:
         if plan.project is not None:
             await ProjectStore(session).touch(plan.project, grant.granted_at)
         return grant
-
-    async def _lock(self, session: AsyncSession, person: str, server_name: str) -> None:
-        """Hold the project's row, then the person's, so that two starts at once count each other."""
-        if server_name:
-            await session.execute(_LOCK_PROJECT, {"slug": server_name})
-        await session.execute(_LOCK_PERSON, {"person": person})
 
     @writes
     async def ended(self, session: AsyncSession, person: str, server_name: str, *, grant: int | None = None) -> None:

@@ -291,7 +291,10 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
         await self.report_end()
 
     async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> bool:  # noqa: ARG002 - KubeSpawner's
-        """Create the pod; KubeSpawner's own would write its environment, with secrets, to the log where that fails."""
+        """Create the pod and wait until it runs.
+
+        KubeSpawner's own would write its environment, with secrets, to the log where that fails.
+        """
         try:
             await self.cluster.create_pod(pod)
         except ApiException as error:
@@ -300,7 +303,14 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
             self.log.info("Ending an older pod %s", self.pod_name)
             await self._end_pod(self.cluster)
             return False
+        if not (self.internal_ssl or self.services_enabled or self.after_pod_created_hook):  # those come first
+            await self._until_it_runs()
         return True
+
+    async def _until_it_runs(self) -> None:
+        """Wait until the cluster tells that the pod runs; KubeSpawner would ask at random intervals."""
+        while not self.is_pod_running(self._pod):
+            await self.pod_reflector.news(self._key)
 
     async def stop(self, now: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is JupyterHub's
         """Stop the server; when this returns its pod is gone."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from kubespawner import spawner
 from kubespawner.reflector import ResourceReflector
+from traitlets import validate
 
 from .builders import claims
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _FROM_NOWHERE: Final = frozenset({None, "0"})
+_WITHOUT_NEWS: Final = 1.0  # seconds
 
 
 class _Resuming(ResourceReflector):
@@ -35,8 +38,40 @@ class _Resuming(ResourceReflector):
         return await super()._list_and_update(resource_version)
 
 
+class _Pods(dict[str, Any]):
+    """Pods as the cluster last told, which says so when one has changed."""
+
+    def __init__(self, known: Mapping[str, Any], tell: Callable[[str], None]) -> None:
+        super().__init__(known)
+        self._tell = tell
+
+    def __setitem__(self, key: str, pod: Any) -> None:
+        super().__setitem__(key, pod)
+        self._tell(key)
+
+
 class PodReflector(_Resuming, spawner.PodReflector):
-    """Keeps the pods of servers."""
+    """Keeps the pods of servers, and wakes who waits for news of one."""
+
+    def __init__(self, **options: Any) -> None:
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        super().__init__(**options)
+
+    async def news(self, key: str) -> None:
+        """Return when a pod has changed, or after a while: a watch is not sure to tell everything."""
+        told = self._waiting.setdefault(key, asyncio.get_running_loop().create_future())
+        await asyncio.wait([told], timeout=_WITHOUT_NEWS)
+
+    @validate("resources")
+    def _tell_all(self, proposal: Any) -> _Pods:
+        for key in list(self._waiting):
+            self._tell(key)
+        return _Pods(proposal["value"], self._tell)
+
+    def _tell(self, key: str) -> None:
+        told = self._waiting.pop(key, None)
+        if told is not None:
+            told.set_result(None)
 
 
 class EventReflector(_Resuming, spawner.EventReflector):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import httpx
 
-from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.names import home_volume, project_volume
 from tests.support.demo import Person
 
@@ -21,7 +19,6 @@ SLUG: Final = "sea-ice"
 EDITOR: Final = f"/projects/{SLUG}/members/editor"
 OURS: Final = {"app.kubernetes.io/managed-by": "jupyterhub-collab"}
 PATIENCE: Final = 180
-T = TypeVar("T")
 
 
 class Group:
@@ -47,7 +44,7 @@ class Group:
         self.release.wait_until(lambda: self._quiet(self._agrees), PATIENCE)
         assert self.lead.api("GET", f"/projects/{SLUG}")["slug"] == SLUG
         assert self.members() == {"lead": "lead", "editor": "editor"}
-        assert self.core(lambda factory: factory.servers.excess()) == []
+        assert self.release.core(lambda factory: factory.servers.excess()) == []
         assert self.claims() <= self.owned()
         self.start(self.editor)
         assert self.editor.ask(SLUG, "GET", "api/contents").status_code == httpx.codes.OK
@@ -103,24 +100,12 @@ class Group:
             people = [name for (name,) in connection.execute("SELECT name FROM persons")]
         return {home_volume(name) for name in people} | {project_volume(slug) for slug in projects}
 
-    def core(self, work: Callable[[Factory], Awaitable[T]]) -> T:
-        """Ask the core's database."""
-
-        async def run() -> T:
-            factory = self.release.core()
-            try:
-                return await work(factory)
-            finally:
-                await factory.close()
-
-        return asyncio.run(run())
-
     def _agrees(self) -> bool:
         """Tell whether the Hub, the core and the cluster know the same servers, and no work on volumes is left over."""
         known = {(p.name, name): model for p in (self.lead, self.editor) for name, model in p.servers().items()}
         if any(model["pending"] or not model["ready"] for model in known.values()):
             return False
-        grants = {(g.person, g.server_name) for g in self.core(lambda factory: factory.servers.open_grants())}
+        grants = {(g.person, g.server_name) for g in self.release.core(lambda factory: factory.servers.open_grants())}
         pods = self.release.servers()
         if any(map(ended, pods)):
             return False

@@ -6,12 +6,12 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import yaml
@@ -25,6 +25,7 @@ from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.names import home_volume, project_volume
 from jupyterhub_collab.settings import Database, Settings
 from jupyterhub_collab.state import free_port
+from tests.support.core import with_core
 from tests.support.demo import PASSWORD, Person, wait_until
 from tests.support.postgres import PostgresCluster, running_cluster
 
@@ -38,6 +39,7 @@ FILES: Final = "files"  # where in a claim of ours a volume's files are
 _NAMESPACE: Final = MANIFESTS / "namespace.yaml"
 _VALUES: Final = Path(__file__).parent / "values" / "release.yaml"
 _DATA: Final = MANIFESTS / "data.yaml"
+T = TypeVar("T")
 
 
 @dataclass
@@ -107,9 +109,9 @@ class Release:
         person.make_token()
         return person
 
-    def core(self) -> Factory:
-        """Return the core on the release's database; its user closes it."""
-        return Factory.open(self.settings)
+    def core(self, work: Callable[[Factory], Awaitable[T]]) -> T:
+        """Do something with the core on the release's database."""
+        return with_core(self.settings, work)
 
     def wait_until(self, holds: Callable[[], bool], seconds: float = 15) -> float:
         """Wait until something holds; return how long that took."""

@@ -234,6 +234,24 @@ async def test_a_watch_that_is_told_410_lists_again(world: World) -> None:
     await world.until(lambda: spawner._pod is None, 15)
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_start_is_told_that_its_pod_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, forgotten: bool
+) -> None:
+    monkeypatch.setattr(kube_reflectors, "_WITHOUT_NEWS", 3600)
+    world.api.kubelet = lambda pod: running(pod) if _is_task(pod) else None
+    spawner = world.new(plans.plan())
+    starting = asyncio.ensure_future(spawner.start())
+    await world.until(lambda: spawner.pod_reflector and spawner._pod is not None)
+    assert not starting.done()
+    if forgotten:  # then the next list tells it
+        world.api.compact()
+    status = running(world.api.pods["jupyter-ada"])
+    assert status is not None
+    await world.api.set_status("jupyter-ada", status)
+    await asyncio.wait_for(starting, 15)
+
+
 @pytest.mark.parametrize(("list_seconds", "lists"), [(60, 2), (0, 5)])  # two of them at the start
 async def test_a_watch_goes_on_where_the_last_one_ended(
     world: World, monkeypatch: pytest.MonkeyPatch, list_seconds: float, lists: int

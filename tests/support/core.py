@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 from jupyterhub_collab.factory import Factory
-from jupyterhub_collab.settings import load_settings
+from jupyterhub_collab.settings import Settings
 
 T = TypeVar("T")
 
 
-def with_core(settings_file: Path, work: Callable[[Factory], Awaitable[T]]) -> T:
-    """Do something with the core that a settings file names, and close it."""
+def with_core(settings: Settings, work: Callable[[Factory], Awaitable[T]]) -> T:
+    """Do something with the core of these settings, and close it."""
 
     async def run() -> T:
-        factory = Factory.open(load_settings(settings_file))
+        factory = Factory.open(settings)
         try:
             return await work(factory)
         finally:

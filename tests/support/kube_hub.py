@@ -20,7 +20,7 @@ import httpx
 from aiohttp import web
 
 from jupyterhub_collab.factory import Factory
-from jupyterhub_collab.settings import FILE_VARIABLE
+from jupyterhub_collab.settings import FILE_VARIABLE, load_settings
 from jupyterhub_collab.state import free_port
 from tests.support.core import with_core
 from tests.support.demo import wait_until
@@ -141,7 +141,7 @@ class KubeHub:
 
     def core(self, work: Callable[[Factory], Awaitable[T]]) -> T:
         """Do something with the core, as a service beside the Hub would."""
-        return with_core(self.settings_file, work)
+        return with_core(load_settings(self.settings_file), work)
 
     def until(self, holds: Callable[[], bool], seconds: float = 30) -> float:
         """Wait until something holds; return how long that took."""

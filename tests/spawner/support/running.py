@@ -25,7 +25,7 @@ from jupyterhub_collab.factory import Factory
 from jupyterhub_collab.migrations import upgrade
 from jupyterhub_collab.names import home_volume, project_volume
 from jupyterhub_collab.projects.service import NewProject
-from jupyterhub_collab.settings import FILE_VARIABLE
+from jupyterhub_collab.settings import FILE_VARIABLE, load_settings
 from jupyterhub_collab_spawner import processes
 from jupyterhub_collab_spawner.processes import Init
 from jupyterhub_collab_spawner.records import Record, ServerFolder, default_folder
@@ -104,7 +104,7 @@ class Site:
 
     def core(self, work: Callable[[Factory], Awaitable[T]]) -> T:
         """Do something with the core, as a service beside the Hub would."""
-        return with_core(self.settings_file, work)
+        return with_core(load_settings(self.settings_file), work)
 
     def start_hub(self, more: str | None = None) -> None:
         paths = [REPOSITORY / ".venv/bin", REPOSITORY / "node_modules/.bin"]
