@@ -22,6 +22,7 @@ _STOCK: Final[dict[str, Any]] = {
         "config": {
             "JupyterHub": {"spawner_class": "kubespawner.KubeSpawner"},
             "KubeSpawner": {
+                "container_security_context": {"capabilities": {"drop": ["ALL"]}},
                 "fs_gid": 100,
                 "uid": 1000,
                 "pod_security_context": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
