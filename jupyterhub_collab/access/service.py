@@ -92,8 +92,8 @@ class Authorizer:
     def __init__(self, rights: Rights) -> None:
         self._rights = rights
 
-    async def actor(self, session: AsyncSession, who: str) -> Actor:
-        """Return the actor with this account name.
+    async def actor(self, session: AsyncSession, who: str, *, lock: bool = False) -> Actor:
+        """Return the actor with this account name; with ``lock`` their row is held until the transaction ends.
 
         Raises
         ------
@@ -101,14 +101,10 @@ class Authorizer:
             The account never logged in, or its person was removed.
         """
         known = memory(session)
-        if ("actor", who) not in known:
-            known["actor", who] = await self._actor(session, who, _ACTOR)
+        if lock or ("actor", who) not in known:
+            known["actor", who] = await self._actor(session, who, _LOCKED_ACTOR if lock else _ACTOR)
         actor: Actor = known["actor", who]
         return actor
-
-    async def locked_actor(self, session: AsyncSession, who: str) -> Actor:
-        """Return `actor` and hold the person's row until the end of the transaction."""
-        return await self._actor(session, who, _LOCKED_ACTOR)
 
     async def _actor(self, session: AsyncSession, who: str, query: Select[Any]) -> Actor:
         rows = (await session.execute(query, {"who": who})).all()

@@ -98,8 +98,7 @@ class Planner:
             With the sentence for the spawn page.
         """
         try:
-            find = self._authorizer.locked_actor if lock else self._authorizer.actor
-            actor = await find(session, person)
+            actor = await self._authorizer.actor(session, person, lock=lock)
         except LoginRequiredError as error:
             msg = "This Hub does not know you yet. Log out, log in again and start the server once more."
             raise PlanRefusedError(msg) from error
