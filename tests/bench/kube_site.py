@@ -73,13 +73,6 @@ class KubeSite:
         self.sql(f"INSERT INTO members (project, person, role, via, since) SELECT slug, name, 2, '', now() {others}")
         self.sql("INSERT INTO pins (person, project) SELECT name, slug FROM persons, projects ON CONFLICT DO NOTHING")
 
-    def clear(self) -> None:
-        """End all pods and forget all grants, so that the next Hub begins anew."""
-        self.hub.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
-        self.sql("UPDATE granted_plans SET ended_at = now() WHERE ended_at IS NULL")
-        for name in ("hub.sqlite", "proxy.pid"):
-            (self.hub.state / name).unlink(missing_ok=True)
-
     def volumes(self) -> list[Volume]:
         """Return all that servers of this site mount."""
         homes = [_volume(home_volume(name), VolumeKind.HOME, pods.USERS_GROUP) for name in self.persons]
@@ -116,6 +109,14 @@ class KubeSite:
                 await asyncio.gather(*map(one, work))
 
         asyncio.run(run())
+
+    @contextmanager
+    def beside(self) -> Iterator[KubeSite]:
+        """Lend another Hub with the same persons and projects, in a namespace of its own."""
+        folder = self.hub.state.parent / "beside"
+        folder.mkdir()
+        with kube_hub(self.hub.cluster, folder, self.hub.settings_file.read_text(encoding="utf-8")) as hub:
+            yield KubeSite(hub, self._postgres, self._database, (len(self.persons), len(self.projects)))
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the Hub has used."""

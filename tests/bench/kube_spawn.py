@@ -1,4 +1,4 @@
-"""Many servers through a real Hub, ours and stock by turns: how long it takes, and what the Hub works for it.
+"""Many servers through real Hubs, ours and stock by turns: how long it takes, and what the Hub works for it.
 
 KWOK plays the nodes, so what is measured is Hub, API server and scheduler. Both mount the same claims.
 """
@@ -6,6 +6,7 @@ KWOK plays the nodes, so what is measured is Hub, API server and scheduler. Both
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections.abc import Container, Iterator
 from typing import Any, Final
@@ -21,7 +22,7 @@ from .kube_site import KubeSite, kube_site
 SERVERS: Final = 500
 FEW: Final = 2  # a home and a project
 MANY: Final = 50  # as many as people who pin everything have
-ROUNDS: Final = {FEW: 3, MANY: 1}
+_TURN: Final = 100
 _AT_ONCE: Final = 50
 
 
@@ -48,17 +49,33 @@ def traits(site: KubeSite) -> dict[str, Any]:
     }
 
 
-def measure(site: KubeSite, spawner: str, options: dict[str, Any]) -> tuple[float, float]:
-    """Start a server for everybody; return the seconds until the last is ready, and those of the Hub's CPU."""
-    site.clear()
+def measure(site: KubeSite, persons: list[str]) -> list[float]:
+    """Start a server for each of some persons; return the seconds until the last is ready and of the Hub's CPU."""
+    begun, worked = time.monotonic(), site.cpu()
+    asyncio.run(_start_all(site, persons))
+    return [time.monotonic() - begun, site.cpu() - worked]
+
+
+def by_turns(sites: list[KubeSite]) -> list[list[float]]:
+    """Start everybody's server in each Hub, some here and some there; return the sums of what `measure` tells of each.
+
+    How fast a machine is changes within seconds, so a Hub that starts them all before another would be compared with
+    another machine. Neighbours change places, which keeps a drift from either.
+    """
+    taken = [[0.0, 0.0] for _ in sites]
+    persons = sites[0].persons[1:]  # what watches the cluster began with the first
+    for number, first in enumerate(range(0, len(persons), _TURN)):
+        turns = list(zip(sites, taken, strict=True))
+        for site, sums in reversed(turns) if number % 2 else turns:
+            sums[:] = map(operator.add, sums, measure(site, persons[first : first + _TURN]))
+    return taken
+
+
+def _begin(site: KubeSite, spawner: str, options: dict[str, Any]) -> None:
+    site.make_claims()
     site.hub.start(spawner, **options)
     site.hub.api("POST", "/users", json={"usernames": site.persons}).raise_for_status()
-    site.hub.start_server(site.persons[0])  # what watches the cluster begins with the first
-    begun, worked = time.monotonic(), site.cpu()
-    asyncio.run(_start_all(site, site.persons[1:]))
-    taken = time.monotonic() - begun, site.cpu() - worked
-    site.hub.stop()
-    return taken
+    site.hub.start_server(site.persons[0])
 
 
 async def _start_all(site: KubeSite, persons: list[str]) -> None:
@@ -76,16 +93,12 @@ async def _start_all(site: KubeSite, persons: list[str]) -> None:
 
 
 def run(_wanted: Container[str]) -> Iterator[Figure]:
-    """Measure both with few mounts and with many; both figures come from the same starts.
-
-    Of several rounds the least counts: what else the machine does only adds to it.
-    """
-    for mounts, rounds in ROUNDS.items():
-        with kube_site(SERVERS, mounts - 1) as site:
-            site.make_claims()
-            spawners = [("collab-kube", {}), ("kubespawner.KubeSpawner", traits(site))]
-            taken = [[measure(site, *spawner) for spawner in spawners] for _ in range(rounds)]
-        ours, theirs = (map(min, zip(*of, strict=True)) for of in zip(*taken, strict=True))
+    """Measure both with few mounts and with many; both figures come from the same starts."""
+    for mounts in (FEW, MANY):
+        with kube_site(SERVERS + 1, mounts - 1) as site, site.beside() as stock:
+            _begin(site, "collab-kube", {})
+            _begin(stock, "kubespawner.KubeSpawner", traits(site))
+            ours, theirs = by_turns([site, stock])
         more = "" if mounts == FEW else f".mounts_{mounts}"
         peer = f"KubeSpawner, {SERVERS} servers of {mounts} mounts"
         for name, value, peer_value in zip(("kube_spawn_500", "kube_hub_cpu_500"), ours, theirs, strict=True):
