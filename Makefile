@@ -37,9 +37,13 @@ test-long: for-testing .venv/ready-dev node_modules/ready ## Run the counted tes
 	@exec pytest -m long --timeout 0 --capture=no
 
 .PHONY: test-cluster
-test-cluster: for-cluster .venv/ready-dev node_modules/ready ## Run the tests on a real Kubernetes (about 20 minutes, from nothing 35)
-	@python -m tests.cluster build
+test-cluster: cluster-parts node_modules/ready ## Run the tests on a real Kubernetes (about 20 minutes, from nothing 35)
 	@exec pytest -m cluster --timeout 900 tests/cluster
+
+.PHONY: cluster-parts
+cluster-parts: for-cluster .venv/ready-dev ## Build the programs and images of that Kubernetes, as far as they are not kept
+	@python -m tests.cluster build
+	@python -m tests.cluster.images >/dev/null
 
 .PHONY: bench
 bench: for-testing .venv/ready-dev node_modules/ready ## Measure; BENCH=name for one figure
