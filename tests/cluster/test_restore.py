@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,34 +18,22 @@ from jupyterhub_collab.state import free_port
 from tests.support.demo import Person
 from tests.support.postgres import PostgresCluster, running_cluster
 
-from .binaries import program
+from . import commands
 from .cluster import Cluster
-from .layout import CHECKOUT, MACHINE_ADDRESS
+from .layout import MACHINE_ADDRESS
 from .release import FILES, Release
 
 pytestmark = pytest.mark.cluster
-PAGE: Final = CHECKOUT / "docs" / "how-to" / "operators" / "back-up-and-restore.md"
+PAGE: Final = "back-up-and-restore.md"
 SLUG: Final = "sea-levels"
 CONTENT: Final = "1958 7021\n"
 NAMES: Final = (("HUB", "hub"), ("CORE", "collab"))
 
 
-def blocks() -> dict[str, str]:
-    """Return the commands for Kubernetes by what they begin with."""
-    text = PAGE.read_text(encoding="utf-8").partition("## Kubernetes")[2]
-    found = re.findall(r"^( *)```sh\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
-    return {
-        " ".join(commands.split()[:2]): re.sub(rf"^{indent}", "", commands, flags=re.MULTILINE)
-        for indent, commands in found
-    }
-
-
-def run(cluster: Cluster, release: Release, folder: Path, commands: str) -> None:
-    """Run commands of the manual for the namespace of a release."""
-    here = f"--kubeconfig={cluster.kubeconfig} --namespace={release.namespace}"
-    tools = "".join(f'{tool}() {{ {program(tool)} {here} "$@"; }}\n' for tool in ("kubectl", "helm"))
-    given = {f"{name}_DATABASE": address(release.postgres, database) for name, database in NAMES}
-    subprocess.run(["bash", "-euc", tools + commands], cwd=folder, env=os.environ | given, check=True)
+def run(release: Release, folder: Path, beginning: str) -> None:
+    """Run commands of the manual for a release and its databases."""
+    databases = {f"{name}_DATABASE": address(release.postgres, database) for name, database in NAMES}
+    commands.run(release, folder, PAGE, beginning, **databases)
 
 
 def address(postgres: PostgresCluster, database: str) -> str:
@@ -105,12 +92,12 @@ def put_files_back(first: Release, second: Release, claims: list[str]) -> None:
 def test_a_release_is_restored_elsewhere(cluster: Cluster, release: Release, tmp_path: Path) -> None:
     lead = at_work(release)
     before = told(lead)
-    run(cluster, release, tmp_path, blocks()["pg_dump --format=custom"])
+    run(release, tmp_path, "pg_dump")
     claims = [item["metadata"]["name"] for item in json.loads((tmp_path / "claims.json").read_text())["items"]]
     lead.api("POST", "/projects", 201, json={"title": "Too late"})
     with elsewhere(cluster, release) as second:
-        run(cluster, second, tmp_path, blocks()["pg_restore --no-owner"])
-        run(cluster, second, tmp_path, blocks()["kubectl apply"])
+        run(second, tmp_path, "pg_restore")
+        run(second, tmp_path, "kubectl apply")
         put_files_back(release, second, claims)
         second.install(hub={"existingSecret": "collab-secrets"})
         check(second, lead.token, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from images import NAMES
 from tests.support.demo import PASSWORD, Person
 
+from . import commands
 from .chart import ROOT
 from .cluster import Cluster
 from .images import REPOSITORY, TAG, built
@@ -98,3 +100,17 @@ def test_accounts_and_projects_outlive_the_hub(lesson: Release) -> None:
     ada = lesson.person("ada")
     assert [project["slug"] for project in ada.api("GET", "/me/projects")["items"]] == ["field-work"]
     assert ada.servers()["field-work"]["ready"]
+
+
+def test_a_backup_of_the_databases_is_put_back(lesson: Release, tmp_path: Path) -> None:
+    def run(beginning: str) -> None:
+        commands.run(lesson, tmp_path, "back-up-and-restore.md", beginning)
+
+    ada = lesson.person("ada")
+    run("kubectl exec deployment/collab-hub --container hub -- rm")
+    ada.api("POST", "/projects", 201, json={"title": "Too late", "slug": "too-late"})
+    run("kubectl exec --stdin")
+    lesson.wait_until(lesson.serves, 60)
+    assert [project["slug"] for project in ada.api("GET", "/me/projects")["items"]] == ["field-work"]
+    found = ada.ask("field-work", "GET", "api/contents/projects/field-work/first.txt")
+    assert found.json()["content"] == "first"
