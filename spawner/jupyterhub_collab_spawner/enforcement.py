@@ -124,8 +124,10 @@ class Enforcement:
         self.failing = error is not None
 
     def _concerned(self, excess: Iterable[Excess]) -> list[tuple[PlannedSpawner, str]]:
-        by_grant = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
-        return [(by_grant[item.grant_id], item.reason) for item in excess if item.grant_id in by_grant]
+        reasons: dict[int | None, str] = {item.grant_id: item.reason for item in excess}
+        if not reasons:  # as nearly always, and the spawners are thousands
+            return []
+        return [(spawner, reasons[spawner.grant_id]) for spawner in self.spawners if spawner.grant_id in reasons]
 
     async def _stop_all(self, concerned: Iterable[tuple[PlannedSpawner, str]]) -> None:
         """Stop some servers at once; one that takes its time is left to itself and does not hold up the next look."""

@@ -255,7 +255,8 @@ class CollabKubeSpawner(PlannedSpawner, KubeSpawner):
         known, since = "", time.monotonic()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._halted.wait(), _LOOK)
+                async with asyncio.timeout(_LOOK):
+                    await self._halted.wait()
                 return TakenAwayError() if self._taken_away else DiedAtStartError()
             found, now = kube_failures.find(self._pod, self._own_events), time.monotonic()
             code = found.error.code if found else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     _Half = Configurable  # JupyterHub refuses a Spawner class that does not start anything itself
 
-_COLLECTED_EVERY: Final = 10_000  # new objects; a start makes some thousand
+_COLLECTED_EVERY: Final = 50_000  # new objects; a start makes some thousand
 
 
 class Refusal(SpawnException):

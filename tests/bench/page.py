@@ -47,10 +47,10 @@ full run was on {day:%-d %B %Y} on {machine}.
   from the API's answer to its last write.
 - *Memory*: proportional set sizes (PSS) after some page views, Hub, proxy and projects service.
 - *Kubernetes*: `kube_spawn_500` starts 500 servers through a real Hub on a control plane whose nodes KWOK plays, and
-  500 through one with stock KubeSpawner, a hundred here and a hundred there; `kube_hub_cpu_500` is the CPU time of the
-  Hub whose turn it is; `kube_enforce_2000_s` is one look with a hundred removals among 2,000 pods, until the last
-  deletion is sent; `kube_revoke_worst_s` is *Revoke* in pods of a real node, ten times, and `kube_start_p50` the time
-  from the Hub's API to the server's answer there.
+  500 through one with stock KubeSpawner, a hundred here and a hundred there, and is the mean of three such runs;
+  `kube_hub_cpu_500` is the CPU time of the Hub whose turn it is; `kube_enforce_2000_s` is one look with a hundred
+  removals among 2,000 pods, until the last deletion is sent; `kube_revoke_worst_s` is *Revoke* in pods of a real node,
+  ten times, and `kube_start_p50` the time from the Hub's API to the server's answer there.
 - *Demo*: `make demo` in a fresh checkout with an empty home, until the login page answers; system packages are there.
 
 """
