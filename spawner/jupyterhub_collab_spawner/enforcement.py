@@ -12,7 +12,7 @@ from weakref import WeakSet
 from . import core, metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from jupyterhub_collab.servers.models import Excess, OpenGrant
 
@@ -123,11 +123,11 @@ class Enforcement:
             log.warning("What servers hold is compared with what is allowed again")
         self.failing = error is not None
 
-    def _concerned(self, excess: Iterable[Excess]) -> list[tuple[PlannedSpawner, str]]:
-        reasons: dict[int | None, str] = {item.grant_id: item.reason for item in excess}
-        if not reasons:  # as nearly always, and the spawners are thousands
+    def _concerned(self, excess: Sequence[Excess]) -> list[tuple[PlannedSpawner, str]]:
+        if not excess:  # as nearly always, and the spawners may be thousands
             return []
-        return [(spawner, reasons[spawner.grant_id]) for spawner in self.spawners if spawner.grant_id in reasons]
+        by_grant = {spawner.grant_id: spawner for spawner in self.spawners if spawner.grant_id is not None}
+        return [(by_grant[item.grant_id], item.reason) for item in excess if item.grant_id in by_grant]
 
     async def _stop_all(self, concerned: Iterable[tuple[PlannedSpawner, str]]) -> None:
         """Stop some servers at once; one that takes its time is left to itself and does not hold up the next look."""

@@ -6,10 +6,8 @@ KWOK plays the nodes, so what is measured is Hub, API server and scheduler. Both
 from __future__ import annotations
 
 import asyncio
-import operator
-import statistics
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any, Final
 
 import httpx
@@ -19,6 +17,7 @@ from jupyterhub_collab_spawner.builders import pods
 
 from .figures import Figure
 from .kube_site import KubeSite, kube_site
+from .spawn import by_turns
 
 SERVERS: Final = 500
 FEW: Final = 2  # a home and a project
@@ -26,6 +25,9 @@ MANY: Final = 50  # as many as people who pin everything have
 _ROUNDS: Final = {FEW: 3, MANY: 1}
 _TURN: Final = 100
 _AT_ONCE: Final = 50
+
+Taken = tuple[float, float]
+"""Seconds, and those of the Hub's CPU."""
 
 
 def traits(site: KubeSite) -> dict[str, Any]:
@@ -51,33 +53,20 @@ def traits(site: KubeSite) -> dict[str, Any]:
     }
 
 
-def measure(site: KubeSite, persons: list[str]) -> list[float]:
+def measure(site: KubeSite, persons: list[str]) -> Taken:
     """Start a server for each of some persons; return the seconds until the last is ready and of the Hub's CPU."""
     begun, worked = time.monotonic(), site.cpu()
     asyncio.run(_start_all(site, persons))
-    return [time.monotonic() - begun, site.cpu() - worked]
+    return time.monotonic() - begun, site.cpu() - worked
 
 
-def by_turns(sites: list[KubeSite]) -> list[list[float]]:
-    """Start everybody's server in each Hub, some here and some there; return the sums of what `measure` tells of each.
-
-    How fast a machine is changes within seconds, so a Hub that starts them all before another would be compared with
-    another machine. Neighbours change places, which keeps a drift from either.
-    """
-    taken = [[0.0, 0.0] for _ in sites]
-    persons = sites[0].persons[1:]  # what watches the cluster began with the first
-    for number, first in enumerate(range(0, len(persons), _TURN)):
-        turns = list(zip(sites, taken, strict=True))
-        for site, sums in reversed(turns) if number % 2 else turns:
-            sums[:] = map(operator.add, sums, measure(site, persons[first : first + _TURN]))
-    return taken
-
-
-def _begin(site: KubeSite, spawner: str, options: dict[str, Any]) -> None:
+def _turns(site: KubeSite, spawner: str, options: dict[str, Any]) -> Callable[[], Taken]:
+    """Run a Hub; return what starts the next servers each time: one, with which its watches begin, then hundreds."""
     site.make_claims()
     site.hub.start(spawner, **options)
     site.hub.api("POST", "/users", json={"usernames": site.persons}).raise_for_status()
-    site.hub.start_server(site.persons[0])
+    turns = iter([site.persons[:1], *(site.persons[at : at + _TURN] for at in range(1, SERVERS + 1, _TURN))])
+    return lambda: measure(site, next(turns))
 
 
 async def _start_all(site: KubeSite, persons: list[str]) -> None:
@@ -98,15 +87,16 @@ def run(_wanted: Container[str]) -> Iterator[Figure]:
     """Measure both with few mounts and with many; both figures come from the same starts."""
     for mounts, rounds in _ROUNDS.items():
         taken = [_round(mounts) for _ in range(rounds)]
-        ours, theirs = (map(statistics.mean, zip(*of, strict=True)) for of in zip(*taken, strict=True))
         more = "" if mounts == FEW else f".mounts_{mounts}"
         peer = f"KubeSpawner, {SERVERS} servers of {mounts} mounts"
-        for name, value, peer_value in zip(("kube_spawn_500", "kube_hub_cpu_500"), ours, theirs, strict=True):
-            yield Figure(name=name + more, value=value, unit="s", peer=peer, peer_value=peer_value)
+        for part, name in enumerate(("kube_spawn_500", "kube_hub_cpu_500")):
+            ours, theirs = (
+                sum(turn[part] for turns in taken for turn in turns[hub]) / rounds for hub in ("ours", "theirs")
+            )
+            yield Figure(name=name + more, value=ours, unit="s", peer=peer, peer_value=theirs)
 
 
-def _round(mounts: int) -> list[list[float]]:
+def _round(mounts: int) -> dict[str, list[Taken]]:
     with kube_site(SERVERS + 1, mounts - 1) as site, site.beside() as stock:
-        _begin(site, "collab-kube", {})
-        _begin(stock, "kubespawner.KubeSpawner", traits(site))
-        return by_turns([site, stock])
+        theirs = _turns(stock, "kubespawner.KubeSpawner", traits(site))
+        return by_turns({"ours": _turns(site, "collab-kube", {}), "theirs": theirs}, SERVERS // _TURN)

@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 from playwright.sync_api import Page, expect
@@ -27,6 +27,7 @@ SLUG: Final = "atmospheric-co2"
 _PATIENCE: Final = 90_000
 
 Times = dict[str, list[float]]
+T = TypeVar("T")
 
 
 def make_project(lead: Person) -> None:
@@ -35,14 +36,18 @@ def make_project(lead: Person) -> None:
     lead.api("PUT", f"/projects/{SLUG}/data/noaa-co2", json={"mode": "read-only"})
 
 
-def by_turns(ways: dict[str, Callable[[], float]], times: int) -> Times:
-    """Do each of some things once to warm up and then by turns; return how long each took."""
-    taken: Times = defaultdict(list)
+def by_turns(ways: dict[str, Callable[[], T]], times: int) -> dict[str, list[T]]:
+    """Do each of some things once to warm up and then by turns; return what each took.
+
+    How fast a machine is changes within seconds: one after the other, they would be compared with another machine.
+    Neighbours change places, which keeps a drift from either.
+    """
+    taken: dict[str, list[T]] = defaultdict(list)
     for number in range(times + 1):
         for name in sorted(ways, reverse=bool(number % 2)):
-            seconds = ways[name]()
+            measured = ways[name]()
             if number:
-                taken[name].append(seconds)
+                taken[name].append(measured)
     return taken
 
 
